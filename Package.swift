@@ -1,0 +1,80 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One set of rules for every Swift target: Swift 6 mode with the upcoming features that make
+// imports and existentials explicit, and no warning left standing.
+let house: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .treatAllWarnings(as: .error),
+]
+
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: house)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies, swiftSettings: house)
+}
+
+let argumentParser: Target.Dependency = .product(
+  name: "ArgumentParser", package: "swift-argument-parser")
+let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
+
+let package = Package(
+  name: "drip",
+  products: [.executable(name: "drip", targets: ["drip"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+  ],
+  targets: [
+    // C boundary: module maps and the thinnest shims.
+    .systemLibrary(name: "CLibbpf", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev"])]),
+    .systemLibrary(name: "CElfutils", pkgConfig: "libdw", providers: [.apt(["libdw-dev"])]),
+    .systemLibrary(name: "CCapstone", pkgConfig: "capstone", providers: [.apt(["libcapstone-dev"])]),
+    .target(name: "CLibbpfShims", dependencies: ["CLibbpf"]),
+    .target(name: "CSymbolShims", dependencies: ["CElfutils"]),
+    // The BPF programs, embedded as bytes, with the header that both sides share.
+    .target(
+      name: "CProbes", path: "bpf",
+      exclude: [
+        "README.md", "user.bpf.c", "selftest.bpf.c", "kernel_types.h", "compat.bpf.h", "losses.bpf.h",
+        "table.bpf.h", "sites.bpf.h", "stack.bpf.h", "inflight.bpf.h",
+      ],
+      sources: ["objects.c"], publicHeadersPath: "include"),
+
+    // Arrows point down; see docs/architecture.md.
+    module("Profile"),
+    module("Libbpf", ["CLibbpf", "CLibbpfShims"]),
+    module("Binaries", ["Profile", "CCapstone"]),
+    module("Processes", ["Profile"]),
+    module("Probes", ["Profile", "Binaries"]),
+    module("Symbolication", ["Profile", "Processes", "Binaries", "CElfutils", "CSymbolShims"]),
+    module(
+      "Capture", ["Profile", "Libbpf", "CProbes", "Probes", "Processes", "Binaries"]),
+    module("LeakDetection", ["Profile"]),
+    module("Reports", ["Profile", "LeakDetection", protobuf]),
+    .executableTarget(
+      name: "drip",
+      dependencies: [
+        "Capture", "Symbolication", "LeakDetection", "Reports", "Processes", "Probes", "Binaries", "Libbpf",
+        "Profile", argumentParser,
+      ],
+      swiftSettings: house),
+
+    tests("ProfileTests", ["Profile"]),
+    tests("LibbpfTests", ["Libbpf", "CProbes"]),
+    tests("BinariesTests", ["Binaries"]),
+    tests("ProcessesTests", ["Processes"]),
+    tests("ProbesTests", ["Probes", "Binaries"]),
+    tests("SymbolicationTests", ["Symbolication", "Profile"]),
+    tests("LeakDetectionTests", ["LeakDetection", "Profile"]),
+    tests("ReportsTests", ["Reports", "Profile", protobuf]),
+    tests("CaptureTests", ["Capture", "CProbes", "Libbpf", "Profile", "Probes", "Processes"]),
+    .testTarget(name: "LiveTests", dependencies: ["Profile"], path: "Tests/Live", swiftSettings: house),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .gnu2x
+)

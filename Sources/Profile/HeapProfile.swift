@@ -1,0 +1,115 @@
+/// A finished, named picture of a heap: what every report format renders. Symbols are resolved when it
+/// is made, so that no reader needs the target's binaries.
+public struct HeapProfile: Sendable, Hashable {
+  public var dripVersion: String
+  public var capture: CaptureInfo
+  public var processes: [Target]
+  public var totals: Totals
+  public var losses: Losses
+  public var table: TableUse
+  /// Sites with something to show, in the order asked for.
+  public var sites: [Site]
+  /// Sites and bytes left out by a row limit, so that a reader can add up.
+  public var omittedSites: Int
+  public var omittedBytes: UInt64
+  public var omittedCount: UInt64
+
+  public init(
+    dripVersion: String, capture: CaptureInfo, processes: [Target], totals: Totals, losses: Losses,
+    table: TableUse, sites: [Site], omittedSites: Int = 0, omittedBytes: UInt64 = 0, omittedCount: UInt64 = 0
+  ) {
+    self.dripVersion = dripVersion
+    self.capture = capture
+    self.processes = processes
+    self.totals = totals
+    self.losses = losses
+    self.table = table
+    self.sites = sites
+    self.omittedSites = omittedSites
+    self.omittedBytes = omittedBytes
+    self.omittedCount = omittedCount
+  }
+}
+
+/// When, where and how a capture was taken.
+public struct CaptureInfo: Sendable, Hashable {
+  /// Start of the capture, in nanoseconds since 1970 (UTC).
+  public var startUnixNanoseconds: Int64
+  /// Seconds watched.
+  public var seconds: Double
+  /// The kernel's release, as `uname -r` prints it.
+  public var kernel: String
+  /// How probes were attached: "uprobe session", "uprobe multi" or "perf uprobe".
+  public var backend: String
+  /// Why the capture ended, if earlier than asked: "interrupted", "target exited".
+  public var ended: String?
+  /// Filters in force, in plain words ("objects older than 5 s"); empty if none.
+  public var filters: [String]
+
+  public init(
+    startUnixNanoseconds: Int64, seconds: Double, kernel: String, backend: String, ended: String? = nil,
+    filters: [String] = []
+  ) {
+    self.startUnixNanoseconds = startUnixNanoseconds
+    self.seconds = seconds
+    self.kernel = kernel
+    self.backend = backend
+    self.ended = ended
+    self.filters = filters
+  }
+}
+
+/// Sums over all sites, shown or not.
+public struct Totals: Sendable, Hashable {
+  public var outstandingBytes: UInt64
+  public var outstandingCount: UInt64
+  public var allocs: UInt64
+  public var frees: UInt64
+  public var allocatedBytes: UInt64
+
+  public init(
+    outstandingBytes: UInt64 = 0, outstandingCount: UInt64 = 0, allocs: UInt64 = 0, frees: UInt64 = 0,
+    allocatedBytes: UInt64 = 0
+  ) {
+    self.outstandingBytes = outstandingBytes
+    self.outstandingCount = outstandingCount
+    self.allocs = allocs
+    self.frees = frees
+    self.allocatedBytes = allocatedBytes
+  }
+}
+
+/// One call site with its named stack.
+public struct Site: Sendable, Hashable {
+  public var pid: Int32
+  public var outstandingBytes: UInt64
+  public var outstandingCount: UInt64
+  public var allocs: UInt64
+  public var frees: UInt64
+  public var allocatedBytes: UInt64
+  /// Age of the oldest outstanding object, in seconds.
+  public var oldestSeconds: Double?
+  /// Change of outstanding bytes per second over the later part of the watch; nil when the watch was
+  /// too short to tell.
+  public var growthBytesPerSecond: Double?
+  /// Innermost first.
+  public var frames: [Frame]
+  public var stackEnd: StackEnd
+
+  public init(
+    pid: Int32, outstandingBytes: UInt64, outstandingCount: UInt64, allocs: UInt64, frees: UInt64,
+    allocatedBytes: UInt64, oldestSeconds: Double? = nil, growthBytesPerSecond: Double? = nil,
+    frames: [Frame], stackEnd: StackEnd = .complete
+  ) {
+    self.pid = pid
+    self.outstandingBytes = outstandingBytes
+    self.outstandingCount = outstandingCount
+    self.allocs = allocs
+    self.frees = frees
+    self.allocatedBytes = allocatedBytes
+    self.oldestSeconds = oldestSeconds
+    self.growthBytesPerSecond = growthBytesPerSecond
+    self.frames = frames
+    self.stackEnd = stackEnd
+  }
+}

@@ -1,0 +1,96 @@
+/// A process that is being watched.
+public struct Target: Sendable, Hashable {
+  public var pid: Int32
+  /// Clock ticks after boot at which the process started (field 22 of /proc/PID/stat); with the pid
+  /// it names one process for ever.
+  public var startTicks: UInt64
+  /// The kernel's 15-byte command name.
+  public var command: String
+  /// The path of the executable as the process sees it.
+  public var executable: String
+
+  public init(pid: Int32, startTicks: UInt64, command: String, executable: String) {
+    self.pid = pid
+    self.startTicks = startTicks
+    self.command = command
+    self.executable = executable
+  }
+}
+
+/// What one call site (one distinct stack of one process) has done since the attach. All counters only
+/// grow, so what is outstanding is a difference that cannot wrap.
+public struct SiteCounts: Sendable, Hashable {
+  /// Stable for the life of a capture: the slot of the site in the site table.
+  public var id: UInt32
+  /// Index into the capture's targets.
+  public var process: Int
+  public var allocs: UInt64
+  public var frees: UInt64
+  /// Requested bytes, as the caller asked for them.
+  public var allocatedBytes: UInt64
+  public var freedBytes: UInt64
+  /// Outstanding objects and bytes that pass the age filter, from the live table; equal to the
+  /// differences of the counters where there is no filter and the target rests.
+  public var agedCount: UInt64
+  public var agedBytes: UInt64
+  /// Age of the oldest outstanding object, in seconds; nil when nothing is outstanding.
+  public var oldestSeconds: Double?
+
+  public init(
+    id: UInt32, process: Int, allocs: UInt64, frees: UInt64, allocatedBytes: UInt64, freedBytes: UInt64,
+    agedCount: UInt64 = 0, agedBytes: UInt64 = 0, oldestSeconds: Double? = nil
+  ) {
+    self.id = id
+    self.process = process
+    self.allocs = allocs
+    self.frees = frees
+    self.allocatedBytes = allocatedBytes
+    self.freedBytes = freedBytes
+    self.agedCount = agedCount
+    self.agedBytes = agedBytes
+    self.oldestSeconds = oldestSeconds
+  }
+
+  /// Objects allocated and not yet freed. The counters are read one after the other while the target
+  /// runs, so a free may be seen without its allocation for an instant; that reads as 0, not as 2^64.
+  public var outstandingCount: UInt64 { allocs > frees ? allocs - frees : 0 }
+  /// Bytes allocated and not yet freed.
+  public var outstandingBytes: UInt64 { allocatedBytes > freedBytes ? allocatedBytes - freedBytes : 0 }
+}
+
+/// How full the tables in the kernel are.
+public struct TableUse: Sendable, Hashable {
+  /// Objects in the live table, and the most it was sized for.
+  public var live: UInt64
+  public var liveCapacity: UInt64
+  public var sites: UInt64
+  public var siteCapacity: UInt64
+  /// Kernel memory of all maps, in bytes.
+  public var bytes: UInt64
+
+  public init(
+    live: UInt64 = 0, liveCapacity: UInt64 = 0, sites: UInt64 = 0, siteCapacity: UInt64 = 0, bytes: UInt64 = 0
+  ) {
+    self.live = live
+    self.liveCapacity = liveCapacity
+    self.sites = sites
+    self.siteCapacity = siteCapacity
+    self.bytes = bytes
+  }
+}
+
+/// The state of a capture at one moment. A plain value: everything after it is pure.
+public struct Snapshot: Sendable, Hashable {
+  /// Seconds since the attach.
+  public var elapsedSeconds: Double
+  public var sites: [SiteCounts]
+  public var losses: Losses
+  public var table: TableUse
+
+  public init(elapsedSeconds: Double, sites: [SiteCounts], losses: Losses = Losses(), table: TableUse = TableUse()) {
+    self.elapsedSeconds = elapsedSeconds
+    self.sites = sites
+    self.losses = losses
+    self.table = table
+  }
+}
