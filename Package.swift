@@ -34,13 +34,14 @@ let package = Package(
     .systemLibrary(name: "CLibbpf", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev"])]),
     .systemLibrary(name: "CElfutils", pkgConfig: "libdw", providers: [.apt(["libdw-dev"])]),
     .systemLibrary(name: "CCapstone", pkgConfig: "capstone", providers: [.apt(["libcapstone-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CLibbpfShims", dependencies: ["CLibbpf"]),
     .target(name: "CSymbolShims", dependencies: ["CElfutils"]),
     // The BPF programs, embedded as bytes, with the header that both sides share.
     .target(
       name: "CProbes", path: "bpf",
       exclude: [
-        "README.md", "user.bpf.c", "selftest.bpf.c", "kernel_types.h", "compat.bpf.h", "losses.bpf.h",
+        "build", "user.bpf.c", "doctor.bpf.c", "kernel_types.h", "compat.bpf.h", "losses.bpf.h",
         "table.bpf.h", "sites.bpf.h", "stack.bpf.h", "inflight.bpf.h",
       ],
       sources: ["objects.c"], publicHeadersPath: "include"),
@@ -55,7 +56,7 @@ let package = Package(
     module(
       "Capture", ["Profile", "Libbpf", "CProbes", "Probes", "Processes", "Binaries"]),
     module("LeakDetection", ["Profile"]),
-    module("Reports", ["Profile", "LeakDetection", protobuf]),
+    module("Reports", ["Profile", "LeakDetection", "CZlib", protobuf]),
     .executableTarget(
       name: "drip",
       dependencies: [

@@ -1,7 +1,8 @@
 /// One way in which a capture can fall short of the truth, or a fact about it that a reader needs in
 /// order to judge the numbers. Every kind is counted where it happens and shown in every view.
 public enum LossKind: String, Sendable, Hashable, CaseIterable {
-  /// An allocation found the live table full; it is in `allocs` of its site but was never tracked.
+  /// An allocation found the live table full. It was not counted at all, so that its free, which will not
+  /// be matched, cannot leave a phantom.
   case tableFull = "table_full"
   /// No slot was left to remember a call while it ran; the call was not counted.
   case inflightFull = "inflight_full"
@@ -42,7 +43,7 @@ public enum LossKind: String, Sendable, Hashable, CaseIterable {
   /// The kind in plain words, as a plural noun phrase.
   public var explanation: String {
     switch self {
-    case .tableFull: "allocations not tracked, live table full (raise --max-live)"
+    case .tableFull: "allocations not counted, live table full (raise --max-live)"
     case .inflightFull: "calls not counted, too many at once"
     case .lostReturns: "calls that never returned"
     case .unreadableResult: "results that could not be read"

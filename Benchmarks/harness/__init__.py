@@ -1,0 +1,1 @@
+"""What Benchmarks/bench.py is made of. Python's own library only."""

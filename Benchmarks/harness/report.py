@@ -1,0 +1,135 @@
+"""Results as Markdown, and their place in a document."""
+
+from harness.processes import BenchError
+from harness.rounds import Summary
+
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+GROUP_TITLES = {
+    "loops": "Allocation loops",
+    "scripts": "Python",
+    "redis": "redis",
+}
+
+
+def markdown(results):
+    parts = ["### Conditions", _table(["", ""], results["facts"])]
+    for warning in results["warnings"]:
+        parts.append(f"**Note:** {warning}")
+    for group, title in GROUP_TITLES.items():
+        if results["cases"].get(group):
+            parts += [f"### {title}", *_comparison(results["cases"][group], group == "redis")]
+    if results["polling"]:
+        parts += ["### Watching: `drip top`, one refresh a second", _polling(results["polling"])]
+    if results["latency"]:
+        parts += ["### Attach and detach", _latency(results["latency"])]
+    return "\n\n".join(parts) + "\n"
+
+
+def write(path, text):
+    """Puts the text between the markers of the document."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            document = file.read()
+    except FileNotFoundError:
+        document = f"{BEGIN}\n{END}\n"
+    head, begin, rest = document.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise BenchError(f"{path} lacks the markers {BEGIN} and {END}")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"{head}{BEGIN}\n\n{text}\n{END}{tail}")
+
+
+def _comparison(cases, with_rates):
+    """Two tables: what drip and the naive probes add, and the figures behind that."""
+    compared, figures = [], []
+    for case in cases:
+        compared.append(_compared(case))
+        for configuration in ("bare", "naive", "drip"):
+            values = case.figures(configuration)
+            if values:
+                row = _figures(case, configuration, Summary(values))
+                figures.append(row + ([_number(1e6 / Summary(values).median)] if with_rates else []))
+    head = ["workload", "unit", "naive adds", "drip adds", "drip / naive: median", "spread over rounds"]
+    detail = ["workload", "configuration", "median", "min", "quartiles", "× bare", "rounds"]
+    notes = [f"{case.title}: {case.note}." for case in cases if case.note]
+    return [
+        _table(head, compared),
+        _table(detail + (["requests/s"] if with_rates else []), figures),
+        *notes,
+    ]
+
+
+def _compared(case):
+    row = [case.title, case.unit]
+    for configuration in ("naive", "drip"):
+        added = case.added(configuration)
+        row.append(_number(Summary(added).median) if added else "–")
+    ratios = case.added_ratios()
+    if not ratios:
+        return row + ["–", "–"]
+    if not case.told_apart:
+        return row + ["within noise", "–"]
+    spread = Summary(ratios)
+    return row + [_ratio(spread.median), f"{_ratio(spread.least)} .. {_ratio(spread.most)}"]
+
+
+def _figures(case, configuration, summary):
+    return [
+        case.title,
+        configuration,
+        _number(summary.median),
+        _number(summary.least),
+        f"{_number(summary.lower)} .. {_number(summary.upper)}",
+        _ratio(Summary(case.times_bare(configuration)).median) if case.times_bare(configuration) else "–",
+        str(summary.count),
+    ]
+
+
+def _polling(results):
+    rows = []
+    for entry in results:
+        memory = [entry.get(name, 0) for name in ("VmRSS", "RssAnon", "RssFile", "RssShmem")]
+        rows.append(
+            [f"{entry['live']:,}", f"{entry['cpu_percent']:.2f} %", f"{entry['seconds']:.0f} s"]
+            + [_mebibytes(value) for value in memory + [entry["map_bytes"]]]
+        )
+    head = ["live allocations", "CPU, of one core", "watched", "RSS", "RssAnon", "RssFile", "RssShmem"]
+    return _table(head + ["kernel memory of its maps"], rows)
+
+
+def _latency(results):
+    rows = []
+    for name, entry in results.items():
+        measured = [("command start to attached", "attach"), ("asked to end, to the end of the process", "detach")]
+        if entry["own"]:
+            measured.append(("detach, as it says itself", "own"))
+        for what, key in measured:
+            summary = Summary(entry[key])
+            rows.append(
+                [name, what, f"{summary.median:.0f}", f"{summary.least:.0f}"]
+                + [f"{summary.lower:.0f} .. {summary.upper:.0f}", f"{summary.most:.0f}", str(summary.count)]
+            )
+    table = _table(["", "milliseconds", "median", "min", "quartiles", "max", "runs"], rows)
+    maps = ", ".join(f"{name} {_mebibytes(entry['maps'])}" for name, entry in results.items())
+    return f"{table}\n\nKernel memory of the maps, for a small target: {maps}."
+
+
+def _table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def _number(value):
+    size = abs(value)
+    if size >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.0f}" if size >= 100 else f"{value:.1f}" if size >= 10 else f"{value:.2f}"
+
+
+def _ratio(value):
+    return f"{value:.3f}" if abs(value) < 1 else f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def _mebibytes(value):
+    return f"{value / (1 << 20):.1f} MiB"

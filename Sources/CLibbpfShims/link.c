@@ -1,0 +1,70 @@
+#include "CLibbpfShims.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The part of union bpf_attr that BPF_LINK_CREATE reads for uprobe_multi; laid out as in Linux 6.6. */
+struct uprobe_multi_attr {
+	uint32_t program;
+	uint32_t target;
+	uint32_t attach_type;
+	uint32_t link_flags;
+	uint64_t path;
+	uint64_t offsets;
+	uint64_t reference_counters;
+	uint64_t cookies;
+	uint32_t count;
+	uint32_t flags;
+	uint32_t pid;
+	uint32_t padding;
+};
+_Static_assert(sizeof(struct uprobe_multi_attr) == 64, "kernel ABI");
+
+int clibbpf_link_create_uprobe_multi(
+	int program, int attach_type, const char *path, const uint64_t *offsets, const uint64_t *cookies,
+	uint32_t count, uint32_t flags, int32_t pid)
+{
+	struct uprobe_multi_attr attr;
+	long fd;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.program = (uint32_t)program;
+	attr.attach_type = (uint32_t)attach_type;
+	attr.path = (uint64_t)(uintptr_t)path;
+	attr.offsets = (uint64_t)(uintptr_t)offsets;
+	attr.cookies = (uint64_t)(uintptr_t)cookies;
+	attr.count = count;
+	attr.flags = flags;
+	attr.pid = (uint32_t)pid;
+	fd = syscall(SYS_bpf, BPF_LINK_CREATE, &attr, sizeof(attr));
+	return fd < 0 ? -errno : (int)fd;
+}
+
+static int program_info(int program, struct bpf_prog_info *info)
+{
+	uint32_t length = sizeof(*info);
+
+	memset(info, 0, sizeof(*info));
+	return bpf_obj_get_info_by_fd(program, info, &length);
+}
+
+int64_t clibbpf_recursion_misses(int program)
+{
+	struct bpf_prog_info info;
+	int error = program_info(program, &info);
+
+	return error ? error : (int64_t)info.recursion_misses;
+}
+
+int clibbpf_run_statistics(int program, uint64_t *nanoseconds, uint64_t *runs)
+{
+	struct bpf_prog_info info;
+	int error = program_info(program, &info);
+
+	*nanoseconds = info.run_time_ns;
+	*runs = info.run_cnt;
+	return error;
+}

@@ -1,0 +1,48 @@
+/// How probes reach the kernel. Chosen by trying, best first, never by version.
+public enum Backend: String, Sendable, Hashable, CaseIterable {
+  /// One program at entry and return (Linux 6.13): the cheapest, and a return that is not wanted costs nothing.
+  case session
+  /// uprobe_multi links (Linux 6.6): one link for all sites, so that attach and detach are quick.
+  case multi
+  /// Perf events: one link a site, on every kernel; each takes about 0.1 s to detach.
+  case perf
+
+  /// As shown in reports.
+  public var title: String {
+    switch self {
+    case .session: "uprobe session"
+    case .multi: "uprobe multi"
+    case .perf: "perf uprobe"
+    }
+  }
+}
+
+/// What to record and how much room to give it.
+public struct CaptureOptions: Sendable, Hashable {
+  /// Only objects of at least and at most so many requested bytes are counted.
+  public var minSize: UInt64
+  public var maxSize: UInt64
+  /// Objects that may be outstanding at once; more are refused and counted.
+  public var maxLive: Int
+  /// Distinct call stacks; allocations of further ones lose their stack, not their count.
+  public var maxSites: Int
+  /// Frames kept of a stack, at most 128.
+  public var maxFrames: Int
+  /// Tries only this backend when set.
+  public var backend: Backend?
+  /// Compile the target's call frame information; without it only frame pointers are followed.
+  public var usesUnwindTables: Bool
+
+  public init(
+    minSize: UInt64 = 0, maxSize: UInt64 = .max, maxLive: Int = 1 << 20, maxSites: Int = 1 << 15,
+    maxFrames: Int = 128, backend: Backend? = nil, usesUnwindTables: Bool = true
+  ) {
+    self.minSize = minSize
+    self.maxSize = maxSize
+    self.maxLive = maxLive
+    self.maxSites = maxSites
+    self.maxFrames = maxFrames
+    self.backend = backend
+    self.usesUnwindTables = usesUnwindTables
+  }
+}

@@ -1,0 +1,51 @@
+import CProbes
+
+/// The sizes of the maps, from the options. Pure.
+struct TableLayout: Sendable, Hashable {
+  /// Buckets of the live table, a power of two. Half full at `maxLive`: then under 2 % of the objects
+  /// overflow their bucket (Poisson with mean 3 into 6 ways).
+  let buckets: Int
+  /// Objects that the overflow map takes; it costs memory only as it fills.
+  let overflow: Int
+  let maxLive: Int
+  let sites: Int
+  let frameBlocks: Int
+  let pages: Int
+  let rowChunks: Int
+  let scratch: Int
+
+  init(options: CaptureOptions, cpus: Int, unwindRows: Int = 0, unwindPages: Int = 0) {
+    let ways = Int(DRIP_WAYS.rawValue)
+    maxLive = max(options.maxLive, 1)
+    buckets = Self.powerOfTwo(atLeast: max(maxLive * 2 / ways, 64))
+    overflow = max(maxLive / 4, 1024)
+    sites = Self.powerOfTwo(atLeast: max(options.maxSites, 64))
+    // Three blocks of 16 frames a site on average; a deep site may take eight.
+    frameBlocks = sites * 3
+    // Room for what dlopen may bring later.
+    pages = unwindPages + 16_384
+    rowChunks = (unwindRows + unwindRows / 4) / Int(DRIP_ROWS_PER_CHUNK.rawValue) + 256
+    scratch = max(cpus, 1) * Int(DRIP_SCRATCH_PER_CPU.rawValue)
+  }
+
+  /// Kernel memory of all maps in bytes, without what the overflow map will take as it fills.
+  var bytes: Int {
+    let sites = sites * MemoryLayout<drip_site>.stride
+    let frames = frameBlocks * MemoryLayout<drip_frame_block>.stride
+    let unwind =
+      pages * MemoryLayout<drip_page>.stride + rowChunks * Int(DRIP_ROW_CHUNK_BYTES.rawValue)
+      + Int(DRIP_RULES.rawValue) * MemoryLayout<drip_rule>.stride + Int(DRIP_PROCESS_BYTES.rawValue)
+    let working =
+      scratch * Int(DRIP_SCRATCH_BYTES.rawValue)
+      + Int(DRIP_CALL_BUCKETS.rawValue) * Int(DRIP_CALLS_BYTES.rawValue)
+    // A hash map's bucket heads are there from the start: 16 bytes each.
+    let overflowHeads = Self.powerOfTwo(atLeast: overflow) * 16
+    return buckets * Int(DRIP_BUCKET_BYTES.rawValue) + sites + frames + unwind + working + overflowHeads
+  }
+
+  static func powerOfTwo(atLeast value: Int) -> Int {
+    var result = 1
+    while result < value { result <<= 1 }
+    return result
+  }
+}

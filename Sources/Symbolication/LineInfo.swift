@@ -1,0 +1,124 @@
+internal import CElfutils
+
+/// Lines and inlined functions of one file, from DWARF. All addresses are virtual addresses of the file.
+///
+/// The data is the target's: every walk moves strictly forward in the file or has a bound.
+final class LineInfo {
+  private let module: OpaquePointer
+  private let dwarf: OpaquePointer?
+  private var supplement: SupplementaryFile?
+  /// Address in the file minus address in the debug information.
+  private let bias: UInt64
+  private var functions: [UInt64: FunctionIndex] = [:]
+  private lazy var units = UnitIndex(dwarf: dwarf)
+
+  /// A position in the source.
+  struct Position: Equatable {
+    var file: String?
+    var line: Int?
+  }
+
+  /// A function around an address. Inner ones are inlined into the next.
+  struct Scope {
+    var name: String?
+    var position: Position
+  }
+
+  /// Deeper inlining than any compiler makes.
+  static let maximumDepth = 64
+
+  init(module: OpaquePointer, target: TargetFiles) {
+    self.module = module
+    var bias: Dwarf_Addr = 0
+    let found = dwfl_module_getdwarf(module, &bias)
+    self.bias = bias
+    do throws(OpenFailure) {
+      if let found { supplement = try SupplementaryFile(for: found, target: target) }
+      dwarf = found
+    } catch {
+      dwarf = nil
+    }
+  }
+
+  /// The functions at an address, innermost first, the last one being the physical function; empty if
+  /// no debug information covers it.
+  func scopes(at address: UInt64) -> [Scope] {
+    guard dwarf != nil else { return [] }
+    let pc = address &- bias
+    guard var unit = unit(at: address, pc) else { return [] }
+    var position = linePosition(&unit, pc)
+    let files = SourceFiles(&unit)
+    var result: [Scope] = []
+    for var function in chain(&unit, pc).reversed() {
+      result.append(Scope(name: Self.name(&function), position: position))
+      position = files.callSite(&function)
+    }
+    return result.isEmpty ? [Scope(name: nil, position: position)] : result
+  }
+
+  private func unit(at address: UInt64, _ pc: UInt64) -> Dwarf_Die? {
+    var bias: Dwarf_Addr = 0
+    if let found = dwfl_module_addrdie(module, address, &bias) { return found.pointee }
+    // clang and swiftc write no .debug_aranges, which libdwfl relies on.
+    return units.unit(at: pc)
+  }
+
+  private func linePosition(_ unit: inout Dwarf_Die, _ pc: UInt64) -> Position {
+    guard let line = dwarf_getsrc_die(&unit, pc) else { return Position() }
+    var number: Int32 = 0
+    dwarf_lineno(line, &number)
+    let file = SourceFiles.path(dwarf_linesrc(line, nil, nil), &unit)
+    return Position(file: file, line: number > 0 ? Int(number) : nil)
+  }
+
+  /// The DIEs of the physical function and of what is inlined at `pc`, outermost first.
+  private func chain(_ unit: inout Dwarf_Die, _ pc: UInt64) -> [Dwarf_Die] {
+    let key = UInt64(dwarf_dieoffset(&unit))
+    let index = functions[key] ?? FunctionIndex(&unit)
+    functions[key] = index
+    guard let offset = index.function(at: pc) else { return [] }
+    var function = Dwarf_Die()
+    guard dwarf_offdie(dwarf, offset, &function) != nil else { return [] }
+    var result = [function]
+    var current = function
+    // Lexical blocks nest between inlined calls, so there may be more steps than functions.
+    for _ in 0..<(4 * Self.maximumDepth) {
+      guard result.count < Self.maximumDepth, let inner = Self.child(of: &current, at: pc) else { break }
+      current = inner
+      if dwarf_tag(&current) == Int32(DW_TAG_inlined_subroutine) { result.append(current) }
+    }
+    return result
+  }
+
+  /// The inlined call or the block directly inside of `die` that contains `pc`.
+  private static func child(of die: inout Dwarf_Die, at pc: UInt64) -> Dwarf_Die? {
+    var found: Dwarf_Die?
+    DieWalk.children(of: &die) { child in
+      let tag = UInt32(bitPattern: dwarf_tag(&child))
+      switch tag {
+      case UInt32(DW_TAG_inlined_subroutine), UInt32(DW_TAG_lexical_block), UInt32(DW_TAG_try_block),
+        UInt32(DW_TAG_catch_block):
+        if dwarf_haspc(&child, pc) > 0 {
+          found = child
+          return false
+        }
+      default: break
+      }
+      return true
+    }
+    return found
+  }
+
+  /// The linkage name made readable, else the plain one.
+  private static func name(_ die: inout Dwarf_Die) -> String? {
+    for attribute in [DW_AT_linkage_name, DW_AT_MIPS_linkage_name] {
+      var value = Dwarf_Attribute()
+      if dwarf_attr_integrate(&die, UInt32(attribute), &value) != nil,
+        let text = SafeText.string(dwarf_formstring(&value), maximum: Demangler.inputLimit)
+      {
+        return Demangler.readable(text)
+      }
+    }
+    return SafeText.string(dwarf_diename(&die), maximum: Demangler.inputLimit).map(Demangler.readable)
+  }
+}

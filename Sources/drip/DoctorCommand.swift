@@ -1,0 +1,130 @@
+import ArgumentParser
+import Binaries
+import Capture
+import Glibc
+import Probes
+import Processes
+import Profile
+import Reports
+
+struct Doctor: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Say what works on this kernel and this target, what does not, why, and what to do.")
+
+  @Option(name: [.short, .long], help: "Also examine this process.")
+  var pid: Int32?
+
+  func run() throws {
+    let file = try OutputFile(path: nil)
+    var sheet = DoctorSheet(color: file.isTerminal && !Environment.noColor)
+    let facts = SystemFacts.read()
+    sheet.add(.works, "drip \(dripVersion)", "on Linux \(facts.kernelRelease), \(facts.possibleCPUs) CPUs")
+    let isPrivileged = addSystem(facts, &sheet)
+    if isPrivileged { addTrials(&sheet) }
+    var failure: Failure?
+    if let pid { failure = addTarget(pid, &sheet) }
+    try file.write(Array(sheet.text.utf8))
+    if let failure { throw failure }
+  }
+
+  private func addSystem(_ facts: SystemFacts, _ sheet: inout DoctorSheet) -> Bool {
+    if facts.canTrace {
+      sheet.add(.works, "privileges", facts.effectiveUser == 0 ? "root" : "capabilities suffice")
+    } else {
+      sheet.add(.fails, "privileges", "user \(facts.effectiveUser) may not load BPF programs", CaptureError.notPrivileged.description)
+    }
+    if facts.hasBTF {
+      sheet.add(.works, "kernel type information", "/sys/kernel/btf/vmlinux")
+    } else {
+      sheet.add(.fails, "kernel type information", "missing", CaptureError.noTypeInformation.description)
+    }
+    if let lockdown = facts.lockdown, lockdown != "none" {
+      sheet.add(.note, "kernel lockdown", lockdown, "some probe types may be refused; the trials below show which")
+    }
+    return facts.canTrace && facts.hasBTF
+  }
+
+  private func addTrials(_ sheet: inout DoctorSheet) {
+    do {
+      let target = try TargetProcess.open(pid: getpid())
+      let plan = try TargetPlan.make(for: target)
+      for backend in Backend.allCases { sheet.add(Trials.backend(backend, plan: plan), isFallback: backend != .perf) }
+    } catch {
+      sheet.add(.fails, "uprobes", "drip cannot examine itself: \(error)")
+    }
+    for outcome in Trials.kernelProbes() { sheet.add(outcome, isFallback: true) }
+  }
+
+  /// What drip would do to the process. The failure, if there is one, is also the exit code.
+  private func addTarget(_ pid: Int32, _ sheet: inout DoctorSheet) -> Failure? {
+    do {
+      let target = try TargetProcess.open(pid: pid)
+      sheet.add(.works, "process \(pid)", "\(target.identity.command), \(target.identity.executable)")
+      if target.isInOtherMountNamespace {
+        sheet.add(.note, "mount namespace", "not drip's own", "files are read through /proc/\(pid)/root and map_files")
+      }
+      let plan = try TargetPlan.make(for: target)
+      sheet.add(.works, "allocator", "\(plan.allocator) in \(plan.displayPath)")
+      for site in plan.sites {
+        let detail = "\(site.names.joined(separator: ", "))+0x\(String(site.offsetInFunction, radix: 16)) \(site.instruction)"
+        if site.isEmulated {
+          sheet.add(.works, "probe", detail)
+        } else {
+          sheet.add(.note, "probe", detail, "single-stepped, about 10 times as slow: \(site.reason)")
+        }
+      }
+      for note in plan.notes { sheet.add(.note, "allocator", note) }
+      addStacks(pid, &sheet)
+      return nil
+    } catch {
+      sheet.add(.fails, "process \(pid)", "\(error)")
+      return Failure(.cannotAttach, "")
+    }
+  }
+
+  private func addStacks(_ pid: Int32, _ sheet: inout DoctorSheet) {
+    let coverage = UnwindCoverage.examine(pid: pid)
+    let bare = coverage.filter { !$0.hasTable }
+    if bare.isEmpty {
+      sheet.add(.works, "stacks", "all \(coverage.count) code files carry call frame information: stacks will be whole")
+      return
+    }
+    sheet.add(
+      .note, "stacks", "\(bare.count) of \(coverage.count) code files carry no call frame information: \(bare.map(\.path).joined(separator: ", "))",
+      "there drip follows frame pointers; build with -fno-omit-frame-pointer or -fasynchronous-unwind-tables for whole stacks")
+  }
+}
+
+/// The lines of the doctor's report.
+struct DoctorSheet {
+  enum Verdict {
+    case works
+    case fails
+    case note
+  }
+
+  private let color: Bool
+  private(set) var text = ""
+
+  init(color: Bool) { self.color = color }
+
+  mutating func add(_ outcome: Trials.Outcome, isFallback: Bool) {
+    if let failure = outcome.failure {
+      add(isFallback ? .note : .fails, outcome.name, "not here: \(failure)", "needed for: \(outcome.meaning)")
+    } else {
+      add(.works, outcome.name, outcome.meaning)
+    }
+  }
+
+  mutating func add(_ verdict: Verdict, _ name: String, _ detail: String, _ advice: String? = nil) {
+    let (mark, paint) =
+      switch verdict {
+      case .works: ("works", "32")
+      case .fails: ("FAILS", "31")
+      case .note: ("note ", "33")
+      }
+    let shown = color ? "\u{1b}[\(paint)m\(mark)\u{1b}[0m" : mark
+    text += "\(shown)  \(name): \(detail)\n"
+    if let advice { text += "       → \(advice)\n" }
+  }
+}

@@ -1,0 +1,120 @@
+import ArgumentParser
+import Capture
+import LeakDetection
+import Profile
+import Reports
+
+enum DumpFormat: String, ExpressibleByArgument, CaseIterable {
+  case text
+  case json
+  case folded
+  case pprof
+}
+
+extension SortKey: @retroactive ExpressibleByArgument {}
+
+struct Dump: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Watch a process for a while and print every stack with outstanding memory.",
+    discussion: """
+      Counts what is allocated while drip watches and not freed before it stops. Ctrl-C ends the watch early \
+      and prints the result all the same. Objects from before the attach are not known.
+      """)
+
+  @OptionGroup var target: TargetOptions
+
+  @Option(help: "How long to watch (10s, 500ms, 5m).")
+  var duration = TimeSpan(seconds: 10)
+
+  @Option(name: [.customShort("n"), .long], help: "Stacks to show (text: 20 unless set; other formats: all).")
+  var top: Int?
+
+  @Option(help: "Order by bytes, count, age or growth.")
+  var sort: SortKey = .bytes
+
+  @Option(help: "Show only objects that have been outstanding for this long (5s).")
+  var older: TimeSpan?
+
+  @Option(help: "text, json, folded or pprof.")
+  var format: DumpFormat = .text
+
+  @Option(name: [.short, .long], help: "Write to a file instead of standard output.")
+  var output: String?
+
+  func validate() throws {
+    guard duration.seconds > 0 else { throw ValidationError("--duration must be more than 0") }
+    if let top, top < 1 { throw ValidationError("-n must be at least 1") }
+    if let older, older.seconds >= duration.seconds {
+      throw ValidationError(
+        "--older is not shorter than --duration: nothing that drip sees born can be that old; watch longer")
+    }
+  }
+
+  func run() async throws {
+    let file = try OutputFile(path: output)
+    let session = try Session.open(target)
+    let builder = ProfileBuilder(session)
+    let (growth, ended) = try await watch(session, builder)
+
+    // The end of the watch: stop counting, read once more, detach, and only then spend time on names.
+    await session.capture.stop()
+    let snapshot = try await lastSnapshot(session.capture)
+    builder.refreshMappings()
+    await session.capture.detach()
+    Waiter.unblockSignals()
+
+    var tracker = growth
+    tracker.add(snapshot)
+    let profile = await builder.profile(
+      snapshot, sort: sort, limit: top ?? (format == .text ? 20 : nil), isAgeFiltered: older != nil,
+      // Who allocated and freed it all matters to alloc_space and to programs, not to a reader of text.
+      includesIdle: format == .json || format == .pprof, growth: tracker.growthBytesPerSecond(), filters: filters, ended: ended)
+    try file.write(try render(profile, isTerminal: file.isTerminal))
+  }
+
+  /// Waits for the end of the watch, reading a snapshot now and then so that growth can be told.
+  private func watch(_ session: Session, _ builder: ProfileBuilder) async throws -> (GrowthTracker, String?) {
+    let waiter = Waiter(exitDescriptor: session.target.exitDescriptor)
+    let end = monotonicSeconds() + duration.seconds
+    // Often enough to see the later half of a short watch, and never more than once a second.
+    let step = min(max(duration.seconds / 20, 0.1), 1)
+    var tracker = GrowthTracker()
+    await session.capture.maintain()
+    while true {
+      switch waiter.wait(until: min(monotonicSeconds() + step, end)) {
+      case .interrupted: return (tracker, "interrupted")
+      case .targetExited: return (tracker, "target exited")
+      case .timeout: break
+      }
+      if monotonicSeconds() >= end { return (tracker, nil) }
+      await session.capture.maintain()
+      builder.refreshMappings()
+      tracker.add(try await session.capture.snapshot())
+    }
+  }
+
+  private func lastSnapshot(_ capture: LiveCapture) async throws -> Snapshot {
+    try await capture.snapshot(olderThan: older?.seconds ?? 0)
+  }
+
+  private var filters: [String] {
+    var result: [String] = []
+    if let size = target.minSize { result.append("objects of at least \(Quantities.bytes(size.bytes))") }
+    if let size = target.maxSize { result.append("objects of at most \(Quantities.bytes(size.bytes))") }
+    if let older { result.append("objects older than \(Quantities.age(older.seconds))") }
+    return result
+  }
+
+  private func render(_ profile: HeapProfile, isTerminal: Bool) throws -> [UInt8] {
+    switch format {
+    case .text:
+      let color = isTerminal && !Environment.noColor
+      var text = TextReport.render(profile, options: TextOptions(color: color, width: nil, showProcess: false))
+      text += "\n" + Findings.summarise(profile: profile).joined(separator: "\n") + "\n"
+      return Array(text.utf8)
+    case .json: return Array(JSONReport.render(profile).utf8)
+    case .folded: return Array(FoldedReport.render(profile).utf8)
+    case .pprof: return try PprofReport.render(profile)
+    }
+  }
+}

@@ -1,0 +1,71 @@
+import ArgumentParser
+import Capture
+import LeakDetection
+import Profile
+import Reports
+
+struct Top: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Live view: outstanding memory per call site, refreshed.",
+    discussion: """
+      On a terminal the table is redrawn in place; otherwise each interval prints a block of plain text. Ctrl-C \
+      ends it. bcc users: -o is not used here for the age; that filter is --older.
+      """)
+
+  @OptionGroup var target: TargetOptions
+
+  @Option(name: [.customShort("n"), .long], help: "Call sites to show (fills the terminal unless set; else 10).")
+  var top: Int?
+
+  @Option(help: "Order by bytes, count, age or growth.")
+  var sort: SortKey = .bytes
+
+  @Option(help: "Show only objects that have been outstanding for this long (5s).")
+  var older: TimeSpan?
+
+  @Argument(help: "Time between two readings (2, 500ms).")
+  var interval = TimeSpan(seconds: 2)
+
+  @Argument(help: "How many readings to take; for ever if not given.")
+  var count: Int?
+
+  func validate() throws {
+    guard interval.seconds >= 0.1 else { throw ValidationError("the interval must be at least 100ms") }
+    if let count, count < 1 { throw ValidationError("the count must be at least 1") }
+    if let top, top < 1 { throw ValidationError("-n must be at least 1") }
+  }
+
+  func run() async throws {
+    let file = try OutputFile(path: nil)
+    let session = try Session.open(target)
+    let builder = ProfileBuilder(session)
+    let waiter = Waiter(exitDescriptor: session.target.exitDescriptor)
+    let width = Environment.terminalWidth
+    var tracker = GrowthTracker()
+    var ended: String?
+    var shown = 0
+    var next = monotonicSeconds()
+    while ended == nil, shown < count ?? .max {
+      next += interval.seconds
+      switch waiter.wait(until: next) {
+      case .interrupted: ended = "interrupted"
+      case .targetExited: ended = "target exited"
+      case .timeout: break
+      }
+      await session.capture.maintain()
+      builder.refreshMappings()
+      let snapshot = try await session.capture.snapshot(olderThan: older?.seconds ?? 0)
+      tracker.add(snapshot)
+      let rows = top ?? (width == nil ? 10 : max(Environment.terminalHeight - 6, 3))
+      let profile = await builder.profile(
+        snapshot, sort: sort, limit: rows, isAgeFiltered: older != nil, growth: tracker.growthBytesPerSecond(),
+        filters: older.map { ["objects older than \(Quantities.age($0.seconds))"] } ?? [], ended: ended)
+      let block = TopTable.render(
+        profile, rows: rows, color: width != nil && !Environment.noColor, width: width ?? 160)
+      // Home and clear to the end: less flicker than clearing first.
+      try file.write(Array(((width == nil ? "" : "\u{1b}[H\u{1b}[J") + block + (width == nil ? "\n" : "")).utf8))
+      shown += 1
+    }
+    await session.capture.detach()
+  }
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only OR BSD-2-Clause
+ *
+ * Every structure and limit that the BPF programs share with Swift, each once. Nothing else lives here.
+ * Fixed-width types only; the asserts at the end pin the layouts on both sides. */
+#ifndef DRIP_ABI_H
+#define DRIP_ABI_H
+
+#ifdef __bpf__
+typedef __u64 drip_u64;
+typedef __u32 drip_u32;
+typedef __u16 drip_u16;
+typedef __u8 drip_u8;
+typedef __s32 drip_s32;
+typedef __s16 drip_s16;
+#else
+#include <stdint.h>
+typedef uint64_t drip_u64;
+typedef uint32_t drip_u32;
+typedef uint16_t drip_u16;
+typedef uint8_t drip_u8;
+typedef int32_t drip_s32;
+typedef int16_t drip_s16;
+#endif
+
+/* What a probed function does; travels in the low byte of the attach cookie. Equal to the raw values of
+ * Profile.AllocatorCall. */
+enum drip_op {
+	DRIP_MALLOC = 1,
+	DRIP_CALLOC = 2,
+	DRIP_REALLOC = 3,
+	DRIP_REALLOCARRAY = 4,
+	DRIP_ALIGNED_ALLOC = 5,
+	DRIP_POSIX_MEMALIGN = 6,
+	DRIP_FREE = 7,
+};
+
+/* Ways to lose an event, or a fact about one; indices into drip_status.losses. */
+enum drip_loss {
+	DRIP_LOSS_TABLE_FULL,
+	DRIP_LOSS_INFLIGHT_FULL,
+	DRIP_LOSS_LOST_RETURNS,
+	DRIP_LOSS_UNREADABLE_RESULT,
+	DRIP_LOSS_STALE_ADDRESSES,
+	DRIP_LOSS_SITES_FULL,
+	DRIP_LOSS_FRAMES_FULL,
+	DRIP_LOSS_SCRATCH_BUSY,
+	DRIP_LOSS_TRUNCATED_STACKS,
+	DRIP_LOSS_UNREADABLE_STACKS,
+	DRIP_LOSS_UNMATCHED_FREES,
+	DRIP_LOSS_COUNT,
+};
+
+/* Why a stack walk ended; drip_site.end. 0 means that the frames are not stored yet. */
+enum drip_end {
+	DRIP_END_PENDING = 0,
+	DRIP_END_COMPLETE = 1,
+	DRIP_END_TRUNCATED = 2,
+	DRIP_END_UNREADABLE = 3,
+	DRIP_END_BROKEN = 4,
+	DRIP_END_MISSING = 5,
+};
+
+enum {
+	DRIP_WAYS = 6,             /* objects in a bucket of the live table */
+	DRIP_SIZE_BITS = 40,       /* size and site share one word; larger objects go to the overflow map */
+	DRIP_SITE_BITS = 24,
+	DRIP_BIRTH_SHIFT = 20,     /* births count in units of 2^20 ns (1.05 ms); 32 bits last 52 days */
+	DRIP_CALLS = 8,            /* calls in flight in a bucket */
+	DRIP_CALL_BUCKETS = 1024,
+	DRIP_FRAMES = 128,         /* deepest stack stored */
+	DRIP_BLOCK_FRAMES = 16,    /* frames in one block of the frame store */
+	DRIP_SITE_PROBES = 16,     /* slots tried for a site before it counts as full */
+	DRIP_WINDOW = 512,         /* words of user stack read at once: one page */
+	DRIP_MAPPINGS = 512,       /* executable mappings a process may have; more use frame pointers */
+	DRIP_RULES = 16384,
+	DRIP_ROWS_PER_CHUNK = 1024,
+	DRIP_PC_CACHE = 4096,
+	DRIP_SCRATCH_PER_CPU = 4,
+	DRIP_NO_SITE = 0,          /* the site of allocations whose stack found no room */
+};
+
+/* One bucket of the live table: two cache lines, keys in the first. A key is an address with the process
+ * index in bits 48..63; 0 is an empty slot. `value` is size << DRIP_SITE_BITS | site. */
+struct drip_bucket {
+	drip_u64 key[DRIP_WAYS];
+	drip_u64 value[DRIP_WAYS];
+	drip_u32 birth[DRIP_WAYS];
+	drip_u32 overflowed; /* objects of this bucket that went to the overflow map, ever */
+	drip_u32 reserved;
+};
+
+/* An object that found no room in its bucket, or is too large for the packed word. */
+struct drip_object {
+	drip_u64 size;
+	drip_u32 site;
+	drip_u32 birth;
+};
+
+/* One distinct stack of one process. The counters only grow. */
+struct drip_site {
+	drip_u64 hash; /* 0 is an empty slot; the identity of the stack otherwise */
+	drip_u64 allocs;
+	drip_u64 frees;
+	drip_u64 allocated_bytes;
+	drip_u64 freed_bytes;
+	drip_u32 first_block; /* of the frame store */
+	drip_u16 frame_count;
+	drip_u16 process;
+	drip_u64 end; /* enum drip_end */
+	drip_u64 reserved;
+};
+
+struct drip_frame_block {
+	drip_u64 address[DRIP_BLOCK_FRAMES];
+};
+
+/* A call that was entered and has not returned. Kept per thread, so an allocator's own inner calls are
+ * seen to be inner. For realloc the old object is held here, out of the table, until its fate is known. */
+struct drip_call {
+	drip_u64 sp;
+	drip_u64 size;
+	drip_u64 pointer; /* realloc: the old address; posix_memalign: where the result will be */
+	drip_u64 old_size;
+	drip_u32 old_site;
+	drip_u32 old_birth;
+	drip_u8 op;
+	drip_u8 has_old;
+	drip_u8 zero_size;
+	drip_u8 reserved[5];
+};
+
+struct drip_calls {
+	drip_u64 owner[DRIP_CALLS]; /* thread group and thread id; 0 is free */
+	struct drip_call call[DRIP_CALLS];
+};
+
+/* The one place for counters that are not a site's. */
+struct drip_status {
+	drip_u64 losses[DRIP_LOSS_COUNT];
+	drip_u64 sites;       /* slots claimed */
+	drip_u64 next_block;  /* first free block of the frame store */
+	drip_u64 enabled;     /* 0: nothing is counted. Set once every probe is in place, so that no object is
+	                       * seen born by one probe and missed by another that was not attached yet. */
+};
+
+/* How to find the caller's frame; compiled from .eh_frame, see Binaries/Unwinding. */
+enum drip_cfa {
+	DRIP_CFA_NONE = 0,      /* no call frame information here: follow the frame pointer */
+	DRIP_CFA_RSP = 1,       /* rsp + off */
+	DRIP_CFA_RBP = 2,       /* rbp + off */
+	DRIP_CFA_PLT = 3,       /* rsp + 8 + ((pc & 15) >= off ? 8 : 0) */
+	DRIP_CFA_DEREF_RBP = 4, /* *(rbp + low half of off) + high half of off */
+	DRIP_CFA_DEREF_RSP = 5,
+	DRIP_CFA_SIGNAL = 6,    /* the kernel's signal frame */
+	DRIP_CFA_STOP = 7,      /* the outermost frame */
+	DRIP_CFA_UNSUPPORTED = 8,
+};
+
+enum drip_fp {
+	DRIP_FP_SAME = 0,
+	DRIP_FP_AT_CFA = 1,
+	DRIP_FP_AT_RBP = 2,
+	DRIP_FP_UNDEFINED = 3,
+	DRIP_FP_AT_RSP = 4,
+};
+
+struct drip_rule {
+	drip_u8 cfa;
+	drip_u8 fp;
+	drip_s16 fp_off;
+	drip_s32 cfa_off;
+};
+
+/* A run of rows for 64 KiB of text. */
+struct drip_page {
+	drip_u32 first;
+	drip_u32 count;
+};
+
+/* Rows: low 16 bits of the address << 16 | rule, ascending within a page. */
+struct drip_row_chunk {
+	drip_u32 row[DRIP_ROWS_PER_CHUNK];
+};
+
+/* An executable mapping; ascending by `begin`. */
+struct drip_mapping {
+	drip_u64 begin;
+	drip_u64 end;
+	drip_u64 bias;       /* address in memory minus virtual address in the file, minus base page */
+	drip_u32 first_page; /* into the page table */
+	drip_u32 page_count; /* 0: no rows, follow the frame pointer */
+};
+
+struct drip_process {
+	drip_u32 mapping_count;
+	drip_u32 reserved;
+	struct drip_mapping mapping[DRIP_MAPPINGS];
+	drip_u64 pc_cache[DRIP_PC_CACHE]; /* pc << 16 | rule: one word, so it cannot tear */
+};
+
+/* Working memory of one stack walk. Claimed by compare-and-swap, because a uprobe's program may be
+ * preempted by another on the same CPU. */
+struct drip_scratch {
+	drip_u32 busy;
+	drip_u32 count;
+	drip_u64 pc;
+	drip_u64 sp;
+	drip_u64 fp;
+	drip_u64 hash;
+	drip_u64 window_base;
+	drip_u32 window_words;
+	drip_u32 end;
+	drip_u64 word;
+	drip_u64 frame[DRIP_FRAMES];
+	drip_u64 window[DRIP_WINDOW];
+};
+
+/* Sizes and offsets for Swift, which need not import the long arrays as tuples to know them. */
+enum {
+	DRIP_BUCKET_BYTES = sizeof(struct drip_bucket),
+	DRIP_CALLS_BYTES = sizeof(struct drip_calls),
+	DRIP_PROCESS_BYTES = sizeof(struct drip_process),
+	DRIP_PROCESS_MAPPINGS_AT = __builtin_offsetof(struct drip_process, mapping),
+	DRIP_PROCESS_CACHE_AT = __builtin_offsetof(struct drip_process, pc_cache),
+	DRIP_ROW_CHUNK_BYTES = sizeof(struct drip_row_chunk),
+	DRIP_SCRATCH_BYTES = sizeof(struct drip_scratch),
+};
+
+_Static_assert(sizeof(struct drip_bucket) == 128, "two cache lines");
+_Static_assert(sizeof(struct drip_object) == 16, "value of the overflow map");
+_Static_assert(sizeof(struct drip_site) == 64, "a cache line");
+_Static_assert(sizeof(struct drip_call) == 48, "drip_call");
+_Static_assert(sizeof(struct drip_calls) == 448, "drip_calls");
+_Static_assert(sizeof(struct drip_rule) == 8, "drip_rule");
+_Static_assert(sizeof(struct drip_page) == 8, "drip_page");
+_Static_assert(sizeof(struct drip_mapping) == 32, "drip_mapping");
+_Static_assert(sizeof(struct drip_frame_block) == 128, "drip_frame_block");
+_Static_assert(DRIP_FRAMES % DRIP_BLOCK_FRAMES == 0, "whole blocks");
+_Static_assert(DRIP_SIZE_BITS + DRIP_SITE_BITS == 64, "size and site share a word");
+
+#endif

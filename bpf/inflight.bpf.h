@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * Calls in flight: what a probed function was called with, until it returns. One slot per thread at most, for
+ * as long as the call lasts: a second entry on the same thread is an allocator's own inner call (realloc ->
+ * malloc) and is not counted again. A table in an array: cheaper than task storage or a hash map by tid, and
+ * there on every kernel. */
+#ifndef DRIP_INFLIGHT_BPF_H
+#define DRIP_INFLIGHT_BPF_H
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, DRIP_CALL_BUCKETS);
+	__type(key, __u32);
+	__type(value, struct drip_calls);
+} inflight SEC(".maps");
+
+static __always_inline struct drip_calls *calls_of(__u64 owner)
+{
+	__u32 index = (owner * 0x9E3779B97F4A7C15ULL >> 32) & (DRIP_CALL_BUCKETS - 1);
+
+	return bpf_map_lookup_elem(&inflight, &index);
+}
+
+/* The slot of this thread's call, or -1. */
+static __always_inline int call_find(struct drip_calls *calls, __u64 owner)
+{
+	int found = -1;
+
+#pragma unroll
+	for (int i = 0; i < DRIP_CALLS; i++)
+		if (calls->owner[i] == owner)
+			found = i;
+	return found;
+}
+
+/* A free slot, claimed for this thread, or -1. */
+static __always_inline int call_claim(struct drip_calls *calls, __u64 owner)
+{
+#pragma unroll
+	for (int i = 0; i < DRIP_CALLS; i++)
+		if (!calls->owner[i] && !__sync_val_compare_and_swap(&calls->owner[i], 0, owner))
+			return i;
+	return -1;
+}
+
+#endif

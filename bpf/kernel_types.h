@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * The few kernel types that the probes touch, as CO-RE views: libbpf relocates every access against the
+ * running kernel's BTF, so only the fields used are spelled out and no vmlinux.h is needed. */
+#ifndef DRIP_KERNEL_TYPES_H
+#define DRIP_KERNEL_TYPES_H
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+#if defined(__TARGET_ARCH_x86)
+struct pt_regs {
+	unsigned long di, si, dx, ax, sp, ip, bp;
+};
+#elif defined(__TARGET_ARCH_arm64)
+struct user_pt_regs {
+	__u64 regs[31];
+	__u64 sp;
+	__u64 pc;
+	__u64 pstate;
+};
+struct pt_regs;
+#endif
+
+#pragma clang attribute pop
+#endif

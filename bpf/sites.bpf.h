@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * Sites: one slot per distinct stack and process, found by a 64-bit hash of the frames. A new site stores its
+ * frames once, whole, in a store of 16-frame blocks. */
+#ifndef DRIP_SITES_BPF_H
+#define DRIP_SITES_BPF_H
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1); /* a power of two, set before the load */
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct drip_site);
+} sites SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct drip_frame_block);
+} frames SEC(".maps");
+
+const volatile __u32 site_mask = 0;
+const volatile __u32 block_limit = 0;
+
+/* Runs once for a site, on the CPU that claimed its slot. */
+static __always_inline void store_frames(struct drip_site *site, struct drip_scratch *s, __u32 process)
+{
+	struct drip_status *st = the_status();
+	__u32 count = s->count, blocks = (count + DRIP_BLOCK_FRAMES - 1) / DRIP_BLOCK_FRAMES;
+	__u64 first;
+
+	site->process = process;
+	if (!st)
+		return;
+	first = __sync_fetch_and_add(&st->next_block, blocks);
+	if (first + blocks > block_limit) {
+		lose(DRIP_LOSS_FRAMES_FULL);
+		site->frame_count = 0;
+		site->end = DRIP_END_MISSING;
+		return;
+	}
+	for (__u32 i = 0; i < DRIP_FRAMES / DRIP_BLOCK_FRAMES && i < blocks; i++) {
+		__u32 index = first + i;
+		struct drip_frame_block *block = bpf_map_lookup_elem(&frames, &index);
+
+		if (!block)
+			break;
+		bpf_probe_read_kernel(block, sizeof(*block), &s->frame[i * DRIP_BLOCK_FRAMES]);
+	}
+	site->first_block = first;
+	site->frame_count = count;
+	site->end = s->end; /* last: a reader takes the frames once this is set */
+}
+
+/* The slot of the stack in `s`; DRIP_NO_SITE when no slot is left. */
+static __always_inline __u32 site_of(struct drip_scratch *s, __u32 process)
+{
+	__u64 hash = (s->hash ^ process) * 0x9E3779B97F4A7C15ULL;
+
+	hash ^= hash >> 29;
+	if (!hash)
+		hash = 1;
+	for (__u32 i = 0; i < DRIP_SITE_PROBES; i++) {
+		__u32 index = ((__u32)hash + i) & site_mask;
+		struct drip_site *site;
+
+		if (index == DRIP_NO_SITE)
+			continue;
+		site = bpf_map_lookup_elem(&sites, &index);
+		if (!site)
+			break;
+		if (site->hash == hash)
+			return index;
+		if (site->hash)
+			continue;
+		__u64 seen = __sync_val_compare_and_swap(&site->hash, 0, hash);
+
+		if (seen == hash)
+			return index;
+		if (seen)
+			continue;
+		store_frames(site, s, process);
+		struct drip_status *st = the_status();
+
+		if (st)
+			__sync_fetch_and_add(&st->sites, 1);
+		return index;
+	}
+	lose(DRIP_LOSS_SITES_FULL);
+	return DRIP_NO_SITE;
+}
+
+static __always_inline void count_alloc(__u32 index, __u64 size)
+{
+	struct drip_site *site = bpf_map_lookup_elem(&sites, &index);
+
+	if (!site)
+		return;
+	__sync_fetch_and_add(&site->allocated_bytes, size);
+	__sync_fetch_and_add(&site->allocs, 1);
+}
+
+static __always_inline void count_free(__u32 index, __u64 size)
+{
+	struct drip_site *site = bpf_map_lookup_elem(&sites, &index);
+
+	if (!site)
+		return;
+	__sync_fetch_and_add(&site->freed_bytes, size);
+	__sync_fetch_and_add(&site->frees, 1);
+}
+
+#endif
