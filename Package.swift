@@ -36,6 +36,7 @@ let package = Package(
     .systemLibrary(name: "CCapstone", pkgConfig: "capstone", providers: [.apt(["libcapstone-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CLibbpfShims", dependencies: ["CLibbpf"]),
+    .target(name: "CLinuxShims"),
     .target(name: "CSymbolShims", dependencies: ["CElfutils"]),
     // The BPF programs, embedded as bytes, with the header that both sides share.
     .target(
@@ -50,7 +51,7 @@ let package = Package(
     module("Profile"),
     module("Libbpf", ["CLibbpf", "CLibbpfShims"]),
     module("Binaries", ["Profile", "CCapstone"]),
-    module("Processes", ["Profile"]),
+    module("Processes", ["Profile", "CLinuxShims"]),
     module("Probes", ["Profile", "Binaries"]),
     module("Symbolication", ["Profile", "Processes", "Binaries", "CElfutils", "CSymbolShims"]),
     module(

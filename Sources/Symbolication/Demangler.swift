@@ -54,9 +54,7 @@ enum Demangler {
   /// Both schemes let a name refer back to its parts, so a short one can stand for more text than there
   /// is memory. With few references the result is bounded; the others are tried where they do no harm.
   private static func external(_ name: String, _ language: drip_language) -> String? {
-    let mark = UInt8(ascii: language == DRIP_SWIFT ? "A" : "S")
-    let references = name.utf8.count { $0 == mark || (language == DRIP_CXX && $0 == UInt8(ascii: "T")) }
-    let confined = references > 16
+    let confined = references(name, language) > 16
     let text = String(unsafeUninitializedCapacity: outputLimit) { buffer in
       buffer.withMemoryRebound(to: CChar.self) { out in
         guard let start = out.baseAddress else { return 0 }
@@ -66,5 +64,25 @@ enum Demangler {
       }
     }
     return text.isEmpty ? nil : text
+  }
+
+  /// An upper bound for the references in a name. A Swift one may carry a repeat count ("A99C").
+  private static func references(_ name: String, _ language: drip_language) -> Int {
+    var total = 0
+    var count: Int?
+    for byte in name.utf8 {
+      switch (language, byte) {
+      case (DRIP_SWIFT, UInt8(ascii: "A")), (DRIP_CXX, UInt8(ascii: "S")), (DRIP_CXX, UInt8(ascii: "T")):
+        total += 1
+        count = 0
+      case (DRIP_SWIFT, UInt8(ascii: "0")...UInt8(ascii: "9")):
+        guard let known = count else { continue }
+        count = min(known * 10 + Int(byte - UInt8(ascii: "0")), inputLimit)
+      default:
+        total += count ?? 0
+        count = nil
+      }
+    }
+    return total
   }
 }

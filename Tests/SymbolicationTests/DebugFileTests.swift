@@ -90,14 +90,14 @@ import Testing
       volatile int sink;
       __attribute__((noinline)) void leaf(void) { printf("call %p\\n", __builtin_return_address(0)); }
       __attribute__((noinline)) void __inner_name(void) { leaf(); sink++; }
-      void name_of_all(void) __attribute__((alias("__inner_name")));
+      void public_name_of_all(void) __attribute__((alias("__inner_name")));
       static void aaa(void) __attribute__((alias("__inner_name"), used));
-      int main(void) { name_of_all(); puts("ready"); fflush(stdout); pause(); }
+      int main(void) { public_name_of_all(); puts("ready"); fflush(stdout); pause(); }
       """
     let scratch = try Scratch()
     let workload = try Workload([scratch.build(source, "alias")])
     let frames = try workload.symbolizer().frames(for: workload.address("call"))
-    #expect(frames.map(\.function) == ["name_of_all"])
+    #expect(frames.map(\.function) == ["public_name_of_all"])
   }
 
   @Test func assemblyWithoutSizes() throws {

@@ -117,17 +117,24 @@ import Testing
 
   /// Names that stand for more text than there is memory, or that lead in circles.
   @Test(.timeLimit(.minutes(1))) func bombs() {
-    var cxx = "_Z1fPi"
-    for index in 0..<60 {
-      cxx +=
-        "St4pairIS" + (index == 0 ? "" : String(index - 1, radix: 36).uppercased()) + "_S"
-        + (index == 0 ? "" : String(index - 1, radix: 36).uppercased()) + "_E"
+    // Pairs of pairs of pairs: each step doubles the text.
+    func cxx(steps: Int) -> String {
+      (0..<steps).reduce("_Z1fSt4pairIiiE") { name, step in
+        let index = String(step, radix: 36).uppercased()
+        return name + "S_IS\(index)_S\(index)_E"
+      }
     }
-    #expect(Demangler.readable(cxx).utf8.count <= SafeText.limit + 3)
+    #expect(Demangler.readable(cxx(steps: 1)).hasPrefix("f(std::pair<int, int>, std::pair<std::pair<int,"))
+    #expect(Demangler.readable(cxx(steps: 36)) == cxx(steps: 36))
 
-    var swift = "$s1a1bVyAC"
-    for index in 0..<200 { swift += "SDy" + (index == 0 ? "SiSi" : "A\(index)_A\(index)_") + "G" }
-    #expect(Demangler.readable(swift).utf8.count <= SafeText.limit + 3)
+    func swift(steps: Int, arguments: Int) -> String {
+      let types = "EFGHIJKLMNOPQRSTUVWXYZ".prefix(steps).map { "ADyA\(arguments)\($0)G" }
+      return "$s1m1fyyAA1PVyS2iG_" + types.joined() + "tF"
+    }
+    #expect(
+      Demangler.readable(swift(steps: 2, arguments: 2)).hasPrefix("m.f(m.P<Swift.Int, Swift.Int>, m.P<m.P<"))
+    #expect(Demangler.readable(swift(steps: 22, arguments: 2)).utf8.count <= SafeText.limit + 3)
+    #expect(Demangler.readable(swift(steps: 6, arguments: 99)) == swift(steps: 6, arguments: 99))
 
     var rust = "_RIC0"
     for _ in 0..<60 { rust += "TB4_B4_E" }
