@@ -1,65 +1,80 @@
 public import Profile
 
-/// An allocator's entry points in one file.
+/// An allocator in one file: which one it is, and its entry points.
 public struct AllocatorImage: Sendable, Hashable {
-  public enum Kind: String, Sendable, Hashable {
+  public enum Kind: String, Sendable, Hashable, CustomStringConvertible {
     case glibc
     case musl
     case jemalloc
     case tcmalloc
     case mimalloc
-    /// AddressSanitizer and its kin: they check for leaks themselves.
+    case scudo
+    /// AddressSanitizer and its kin: they keep freed blocks and check for leaks themselves.
     case sanitizer
     case unknown
+
+    public var description: String {
+      switch self {
+      case .unknown: "an allocator that drip has no name for"
+      default: rawValue
+      }
+    }
+
+    /// The C library's own allocator, which any other module's comes before.
+    public var isLibc: Bool { self == .glibc || self == .musl }
   }
 
   /// One function, under all of its names.
   public struct Entry: Sendable, Hashable {
     public var call: AllocatorCall
+    /// The names at this address, the plainest first.
     public var names: [String]
+    /// Virtual address in the file.
     public var address: UInt64
+    /// Bytes of code; 0 if the symbol does not say.
     public var size: UInt64
+
+    public init(call: AllocatorCall, names: [String], address: UInt64, size: UInt64) {
+      self.call = call
+      self.names = names
+      self.address = address
+      self.size = size
+    }
   }
 
   public var kind: Kind
+  /// In the order of AllocatorCall's raw values, then by address.
   public var entries: [Entry]
 
-  private static let calls: [(name: String, call: AllocatorCall)] = [
-    ("malloc", .malloc), ("calloc", .calloc), ("realloc", .realloc), ("reallocarray", .reallocarray),
-    ("posix_memalign", .posixMemalign), ("aligned_alloc", .alignedAlloc), ("memalign", .alignedAlloc),
-    // Their one argument is the size, like malloc's.
-    ("valloc", .malloc), ("pvalloc", .malloc),
-    ("free", .free), ("cfree", .free), ("free_sized", .free), ("free_aligned_sized", .free),
-  ]
+  public init(kind: Kind, entries: [Entry]) {
+    self.kind = kind
+    self.entries = entries
+  }
 
-  /// Symbols that only one allocator has.
-  private static let telltales: [(name: String, kind: Kind)] = [
-    ("__asan_init", .sanitizer), ("__lsan_init", .sanitizer), ("__hwasan_init", .sanitizer),
-    ("__msan_init", .sanitizer), ("__tsan_init", .sanitizer), ("mallocx", .jemalloc), ("je_mallocx", .jemalloc),
-    ("tc_malloc", .tcmalloc), ("mi_malloc", .mimalloc), ("__libc_malloc_impl", .musl), ("gnu_get_libc_version", .glibc),
-    ("__libc_start_call_main", .glibc), ("_int_malloc", .glibc),
-  ]
-
-  /// Looks for the C allocation functions; nil if the file defines no malloc and free of its own.
+  /// Looks for allocation functions that the file defines, in .dynsym and .symtab. Nil if it is no allocator:
+  /// that takes a malloc and a free, and a calloc or a realloc (a stray `free` does not make one). The dynamic
+  /// linker is none either: glibc's has a malloc for its own first steps (before 2.31 even exported).
   public init?(_ elf: ELFFile) throws(BinaryError) {
-    let names = Set(Self.calls.map(\.name) + Self.telltales.map(\.name))
-    let symbols = try elf.functions(named: names)
-    let kinds = Set(symbols.map(\.name))
-    kind = Self.telltales.first { kinds.contains($0.name) }?.kind ?? .unknown
-    if kind == .unknown, elf.interpreter == nil, elf.sharedObjectName?.contains("musl") == true { kind = .musl }
+    if let soname = elf.soname, soname.hasPrefix("ld-linux") || soname.hasPrefix("ld64") { return nil }
+    let symbols = try elf.symbols(named: AllocatorNames.all)
+    let kind = AllocatorNames.kind(of: symbols, soname: elf.soname)
+    let calls = AllocatorNames.c + (kind.isLibc ? [] : AllocatorNames.replacements)
 
     var entries: [Entry] = []
-    for (name, call) in Self.calls {
-      for symbol in symbols where symbol.name == name && !symbol.isIndirect {
-        if let index = entries.firstIndex(where: { $0.address == symbol.address }) {
-          if !entries[index].names.contains(name) { entries[index].names.append(name) }
-        } else {
-          entries.append(Entry(call: call, names: [name], address: symbol.address, size: symbol.size))
-        }
+    for (name, call) in calls {
+      // An indirect symbol's address is its resolver's; a local one is some file's private helper.
+      guard let symbol = symbols[name], !symbol.isIndirect, !symbol.isLocal else { continue }
+      if let known = entries.firstIndex(where: { $0.address == symbol.address }) {
+        entries[known].names.append(name)
+        entries[known].size = max(entries[known].size, symbol.size)
+      } else {
+        entries.append(Entry(call: call, names: [name], address: symbol.address, size: symbol.size))
       }
     }
-    let defined = Set(entries.map(\.call))
-    guard defined.contains(.malloc), defined.contains(.free) else { return nil }
-    self.entries = entries
+    let names = Set(entries.flatMap(\.names))
+    guard names.contains("malloc"), names.contains("free"), names.contains("calloc") || names.contains("realloc")
+    else { return nil }
+    self.kind = kind
+    self.entries = entries.sorted { ($0.call.rawValue, $0.address) < ($1.call.rawValue, $1.address) }
   }
 }

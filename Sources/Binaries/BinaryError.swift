@@ -1,10 +1,13 @@
 /// Why a file cannot be read as a program or library.
 public enum BinaryError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// The file cannot be opened or read; `code` is the errno.
   case unreadable(path: String, code: Int32)
+  /// A directory, device, socket or FIFO.
   case notRegularFile(path: String)
   case notELF
   case thirtyTwoBit
   case wrongByteOrder
+  /// The file is for another processor; the value is its e_machine.
   case wrongMachine(UInt16)
   /// A table or segment lies outside of the file, or is absurdly large.
   case truncated(what: String)
@@ -16,7 +19,7 @@ public enum BinaryError: Error, Sendable, Hashable, CustomStringConvertible {
     case .notELF: "not an ELF file"
     case .thirtyTwoBit: "a 32-bit ELF file; drip reads 64-bit ones"
     case .wrongByteOrder: "a big-endian ELF file"
-    case .wrongMachine(let machine): "an ELF file for another machine (e_machine \(machine))"
+    case .wrongMachine(let machine): "an ELF file for another machine (e_machine \(machine), not x86-64)"
     case .truncated(let what): "damaged ELF file: \(what) lies outside of the file"
     }
   }

@@ -1,5 +1,3 @@
-import Glibc
-
 /// Random access to bytes that may change or shrink at any time: files of a hostile target.
 public protocol ByteSource: Sendable {
   /// Bytes there are.
@@ -8,62 +6,25 @@ public protocol ByteSource: Sendable {
   func read(at offset: UInt64, count: Int) throws(BinaryError) -> [UInt8]
 }
 
-/// A regular file, read by pread. Not mapped: the owner of a mapped file can kill its reader by truncating it.
-public final class FileBytes: ByteSource {
-  private let descriptor: CInt
-  private let path: String
-  public let count: UInt64
-
-  public init(path: String) throws(BinaryError) {
-    // O_NONBLOCK: a FIFO in the place of a file must not hold drip up.
-    descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
-    guard descriptor >= 0 else { throw .unreadable(path: path, code: errno) }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-      close(descriptor)
-      throw .notRegularFile(path: path)
+extension ByteSource {
+  /// Refuses ranges that do not lie inside.
+  func check(at offset: UInt64, count wanted: Int) throws(BinaryError) {
+    guard wanted >= 0, offset <= count, UInt64(wanted) <= count - offset else {
+      throw .truncated(what: "a range of \(wanted) bytes at \(offset)")
     }
-    self.path = path
-    count = UInt64(max(status.st_size, 0))
-  }
-
-  deinit { close(descriptor) }
-
-  public func read(at offset: UInt64, count: Int) throws(BinaryError) -> [UInt8] {
-    guard count >= 0, offset <= self.count, UInt64(count) <= self.count - offset else {
-      throw .truncated(what: "a range of \(count) bytes at \(offset)")
-    }
-    var done = 0
-    var code: CInt = 0
-    let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-      while done < count, let base = buffer.baseAddress {
-        let got = pread(descriptor, base + done, count - done, off_t(offset) + off_t(done))
-        if got < 0, errno == EINTR { continue }
-        if got <= 0 {
-          code = got < 0 ? errno : 0
-          break
-        }
-        done += got
-      }
-      initialized = done
-    }
-    guard done == count else {
-      throw code == 0 ? .truncated(what: "the end") : .unreadable(path: path, code: code)
-    }
-    return bytes
   }
 }
 
-/// Bytes in memory, for tests.
+/// Bytes in memory, for tests and for images that are not files (the vDSO).
 public struct MemoryBytes: ByteSource {
   private let bytes: [UInt8]
+
   public init(_ bytes: [UInt8]) { self.bytes = bytes }
+
   public var count: UInt64 { UInt64(bytes.count) }
 
   public func read(at offset: UInt64, count: Int) throws(BinaryError) -> [UInt8] {
-    guard count >= 0, offset <= self.count, UInt64(count) <= self.count - offset else {
-      throw .truncated(what: "a range of \(count) bytes at \(offset)")
-    }
+    try check(at: offset, count: count)
     return Array(bytes[Int(offset)..<Int(offset) + count])
   }
 }
@@ -73,5 +34,11 @@ extension [UInt8] {
   func integer<T: FixedWidthInteger>(_ type: T.Type, at offset: Int) -> T? {
     guard offset >= 0, offset <= count - MemoryLayout<T>.size else { return nil }
     return withUnsafeBytes { T(littleEndian: $0.loadUnaligned(fromByteOffset: offset, as: T.self)) }
+  }
+
+  /// The zero-terminated string at an offset, at most `limit` bytes of it: a hostile table has no zeroes.
+  func string(at offset: Int, limit: Int) -> String {
+    guard offset >= 0, offset < count else { return "" }
+    return String(decoding: self[offset...].prefix(limit).prefix { $0 != 0 }, as: UTF8.self)
   }
 }

@@ -1,110 +1,131 @@
-import CCapstone
+internal import CCapstone
 
-/// Registers that matter to a probe.
-public struct RegisterSet: OptionSet, Sendable, Hashable {
-  public let rawValue: UInt8
-  public init(rawValue: UInt8) { self.rawValue = rawValue }
-  public static let rdi = RegisterSet(rawValue: 1)
-  public static let rsi = RegisterSet(rawValue: 2)
-  public static let rdx = RegisterSet(rawValue: 4)
-  public static let rsp = RegisterSet(rawValue: 8)
-  public static let rbp = RegisterSet(rawValue: 16)
-}
+/// An x86-64 disassembler. Owns its capstone handle; the only place that knows of capstone.
+public struct Disassembler: ~Copyable {
+  private let handle: csh
+  private let scratch: UnsafeMutablePointer<cs_insn>
+  /// Register sets by capstone's register numbers.
+  private let registers: [RegisterSet]
 
-/// One x86-64 instruction, as far as choosing a probe site needs to know it.
-public struct Instruction: Sendable, Hashable {
-  public var address: UInt64
-  public var bytes: [UInt8]
-  /// Mnemonic and operands, in Intel's syntax.
-  public var text: String
-  /// Which of the registers that matter it changes, wholly or in part.
-  public var writes: RegisterSet
-
-  /// The target of a direct jump, conditional jump or call (Intel SDM volume 2, "Jcc", "JMP", "CALL").
-  public var branchTarget: UInt64? {
-    let next = address &+ UInt64(bytes.count)
-    switch bytes.first {
-    case .some(0x70...0x7f), 0xeb, 0xe3:
-      guard bytes.count == 2 else { return nil }
-      return next &+ UInt64(bitPattern: Int64(Int8(bitPattern: bytes[1])))
-    case 0xe8, 0xe9: return bytes.integer(Int32.self, at: 1).map { next &+ UInt64(bitPattern: Int64($0)) }
-    case 0x0f where bytes.count == 6 && (0x80...0x8f).contains(bytes[1]):
-      return bytes.integer(Int32.self, at: 2).map { next &+ UInt64(bitPattern: Int64($0)) }
-    default: return nil
-    }
-  }
-
-  /// Whether the kernel emulates it under a uprobe (arch/x86/kernel/uprobes.c, the same since 6.1) and drip
-  /// dares to use it: push of a register, direct jump, conditional jump, direct call, and the one-byte nop. Not
-  /// the longer nops: Linux 6.18 turns a probe on a 5-byte nop into a call, which writes into the red zone.
-  public var isEmulated: Bool {
-    switch bytes.first {
-    case .some(0x50...0x57), 0x90: bytes.count == 1
-    case 0x41: bytes.count == 2 && (0x50...0x57).contains(bytes[1])
-    case .some(0x70...0x7f), 0xeb: bytes.count == 2
-    case 0xe8, 0xe9: bytes.count == 5
-    case 0x0f: bytes.count == 6 && (0x80...0x8f).contains(bytes[1])
-    default: false
-    }
-  }
-}
-
-/// Capstone, for x86-64. Owns its handle.
-final class Disassembler {
-  private var handle: csh = 0
-
-  init?() {
+  /// Nil if capstone has no x86 support or there is no memory.
+  public init?() {
+    var handle: csh = 0
     guard cs_open(CS_ARCH_X86, CS_MODE_64, &handle) == CS_ERR_OK else { return nil }
-    cs_option(handle, CS_OPT_DETAIL, Int(CS_OPT_ON.rawValue))
+    guard cs_option(handle, CS_OPT_DETAIL, Int(CS_OPT_ON.rawValue)) == CS_ERR_OK,
+      let scratch = cs_malloc(handle)
+    else {
+      cs_close(&handle)
+      return nil
+    }
+    self.handle = handle
+    self.scratch = scratch
+    registers = (0..<UInt32(X86_REG_ENDING.rawValue)).map { number in
+      cs_reg_name(handle, number).flatMap { RegisterSet.byName[String(cString: $0)] } ?? []
+    }
   }
 
-  deinit { cs_close(&handle) }
-
-  /// Linear sweep; ends at the first byte that is no instruction.
-  func instructions(_ code: [UInt8], address: UInt64) -> [Instruction] {
-    var pointer: UnsafeMutablePointer<cs_insn>?
-    let count = cs_disasm(handle, code, code.count, address, 0, &pointer)
-    guard count > 0, let pointer else { return [] }
-    defer { cs_free(pointer, count) }
-    return (0..<count).map { instruction(pointer + $0) }
+  deinit {
+    cs_free(scratch, 1)
+    var handle = handle
+    cs_close(&handle)
   }
 
-  private func instruction(_ raw: UnsafeMutablePointer<cs_insn>) -> Instruction {
-    let bytes = withUnsafeBytes(of: raw.pointee.bytes) { Array($0.prefix(Int(raw.pointee.size))) }
-    let mnemonic = Self.text(raw.pointee.mnemonic)
-    let operands = Self.text(raw.pointee.op_str)
+  /// The instructions from the first byte on, up to a limit or to bytes that are none.
+  public borrowing func instructions(_ code: [UInt8], at address: UInt64, limit: Int = .max) -> [Instruction] {
+    var result: [Instruction] = []
+    walk(code, at: address, skipsGaps: false) { offset in
+      guard result.count < limit else { return false }
+      result.append(decoded(Array(code[offset..<offset + Int(scratch.pointee.size)])))
+      return result.count < limit
+    }
+    return result
+  }
+
+  /// Where the direct jumps and calls in the code lead. Bytes that are no instructions are stepped over.
+  public borrowing func directTargets(_ code: [UInt8], at address: UInt64) -> [UInt64] {
+    var result: [UInt64] = []
+    walk(code, at: address, skipsGaps: true) { offset in
+      let bytes = code[offset..<offset + Int(scratch.pointee.size)]
+      if let target = Instruction.directTarget(bytes, at: address &+ UInt64(offset)) { result.append(target) }
+      return true
+    }
+    return result
+  }
+
+  /// Decodes into `scratch` one instruction after the other, and tells the body its offset.
+  private borrowing func walk(_ code: [UInt8], at address: UInt64, skipsGaps: Bool, _ body: (Int) -> Bool) {
+    code.withUnsafeBufferPointer { buffer in
+      var at = 0
+      while at < buffer.count, let base = buffer.baseAddress {
+        var next: UnsafePointer<UInt8>? = base + at
+        var left = buffer.count - at
+        var here = address &+ UInt64(at)
+        if cs_disasm_iter(handle, &next, &left, &here, scratch), scratch.pointee.size > 0 {
+          guard body(at) else { return }
+          at += Int(scratch.pointee.size)
+        } else if skipsGaps {
+          at += 1
+        } else {
+          return
+        }
+      }
+    }
+  }
+
+  private borrowing func decoded(_ bytes: [UInt8]) -> Instruction {
+    let mnemonic = Self.string(scratch.pointee.mnemonic)
+    let operands = Self.string(scratch.pointee.op_str)
+    let (read, written) = registerAccess()
+    let address = scratch.pointee.address
     return Instruction(
-      address: raw.pointee.address, bytes: bytes, text: operands.isEmpty ? mnemonic : mnemonic + " " + operands,
-      writes: writes(raw))
+      address: address, bytes: bytes, mnemonic: mnemonic, operands: operands, kind: kind(mnemonic),
+      registersRead: read, registersWritten: written.union(Self.destinations(mnemonic, operands)),
+      branchTarget: Instruction.directTarget(bytes[...], at: address))
   }
 
-  private static func text<T>(_ field: T) -> String {
-    withUnsafeBytes(of: field) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+  private borrowing func registerAccess() -> (read: RegisterSet, written: RegisterSet) {
+    // cs_regs is uint16_t[64].
+    var reads = [UInt16](repeating: 0, count: 64)
+    var writes = reads
+    var readCount: UInt8 = 0
+    var writeCount: UInt8 = 0
+    guard cs_regs_access(handle, scratch, &reads, &readCount, &writes, &writeCount) == CS_ERR_OK else {
+      // Unknown is taken for the worst.
+      return (RegisterSet(rawValue: .max), RegisterSet(rawValue: .max))
+    }
+    return (set(reads.prefix(Int(readCount))), set(writes.prefix(Int(writeCount))))
   }
 
-  /// Registers read and written, explicitly or not. If Capstone cannot tell, everything counts as written.
-  private func writes(_ raw: UnsafeMutablePointer<cs_insn>) -> RegisterSet {
-    let room = 64
-    return withUnsafeTemporaryAllocation(of: UInt16.self, capacity: room * 2) { registers in
-      var readCount: UInt8 = 0
-      var writeCount: UInt8 = 0
-      guard let read = registers.baseAddress,
-        cs_regs_access(handle, raw, read, &readCount, read + room, &writeCount) == CS_ERR_OK
-      else { return [.rdi, .rsi, .rdx, .rsp, .rbp] }
-      var result: RegisterSet = []
-      for index in 0..<Int(writeCount) { result.formUnion(Self.family(of: registers[room + index])) }
-      return result
+  private borrowing func set(_ numbers: ArraySlice<UInt16>) -> RegisterSet {
+    var result: RegisterSet = []
+    for number in numbers where Int(number) < registers.count { result.formUnion(registers[Int(number)]) }
+    return result
+  }
+
+  private borrowing func kind(_ mnemonic: String) -> Instruction.Kind {
+    if ["syscall", "sysenter", "ud2", "hlt", "xbegin", "xabort"].contains(mnemonic) { return .trap }
+    if isIn(CS_GRP_CALL) { return .call }
+    if isIn(CS_GRP_RET) || isIn(CS_GRP_IRET) { return .return }
+    if isIn(CS_GRP_INT) { return .trap }
+    guard isIn(CS_GRP_JUMP) || mnemonic.hasPrefix("loop") || mnemonic.hasPrefix("j") else { return .straight }
+    return mnemonic.hasSuffix("jmp") ? .jump : .conditionalJump
+  }
+
+  private borrowing func isIn(_ group: cs_group_type) -> Bool { cs_insn_group(handle, scratch, group.rawValue) }
+
+  /// Registers that the text shows as a destination. Capstone 4 misses the access of some operands; a write
+  /// assumed too much costs a slower probe, one missed would cost a wrong size.
+  private static func destinations(_ mnemonic: String, _ operands: String) -> RegisterSet {
+    let readers = ["cmp", "test", "bt", "nop", "push", "call", "jmp"]
+    guard !readers.contains(mnemonic) else { return [] }
+    let exchanges = mnemonic.contains("xchg") || mnemonic.contains("xadd")
+    return operands.split(separator: ",").prefix(exchanges ? 2 : 1).reduce(into: RegisterSet()) { result, operand in
+      result.formUnion(RegisterSet.byName[String(operand.drop { $0 == " " })] ?? [])
     }
   }
 
-  private static func family(of register: UInt16) -> RegisterSet {
-    switch x86_reg(UInt32(register)) {
-    case X86_REG_RDI, X86_REG_EDI, X86_REG_DI, X86_REG_DIL: .rdi
-    case X86_REG_RSI, X86_REG_ESI, X86_REG_SI, X86_REG_SIL: .rsi
-    case X86_REG_RDX, X86_REG_EDX, X86_REG_DX, X86_REG_DL, X86_REG_DH: .rdx
-    case X86_REG_RSP, X86_REG_ESP, X86_REG_SP, X86_REG_SPL: .rsp
-    case X86_REG_RBP, X86_REG_EBP, X86_REG_BP, X86_REG_BPL: .rbp
-    default: []
-    }
+  /// A C array of characters, which Swift sees as a tuple.
+  private static func string<Characters>(_ characters: Characters) -> String {
+    withUnsafeBytes(of: characters) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
   }
 }

@@ -1,93 +1,108 @@
 /// A defined function symbol.
 public struct ELFSymbol: Sendable, Hashable {
+  /// The plain name, without a version.
   public var name: String
+  /// Virtual address in the file.
   public var address: UInt64
+  /// Bytes of code; 0 where the assembler was not told.
   public var size: UInt64
   /// STT_GNU_IFUNC: the symbol names a resolver, not the function.
   public var isIndirect: Bool
+  /// STB_LOCAL: private to one object file, so nobody else calls it by this name.
+  public var isLocal: Bool
+
+  public init(name: String, address: UInt64, size: UInt64, isIndirect: Bool = false, isLocal: Bool = false) {
+    self.name = name
+    self.address = address
+    self.size = size
+    self.isIndirect = isIndirect
+    self.isLocal = isLocal
+  }
+}
+
+/// Where a symbol table and its strings lie in the file, in bytes.
+struct SymbolTableRange {
+  var symbols: UInt64
+  var symbolBytes: UInt64
+  var strings: UInt64
+  var stringBytes: UInt64
 }
 
 extension ELFFile {
-  private static let largestTable: UInt64 = 256 << 20
-  private static let entrySize = 24
-
-  /// Whether the file has its full symbol table, not only what dynamic linking needs.
-  public var hasSymbolTable: Bool { sections.contains { $0.type == 2 } }
-
-  /// The function symbols of these names: from the dynamic table, and where there is one from .symtab, which
-  /// is all that a static program has.
-  public func functions(named names: Set<String>) throws(BinaryError) -> [ELFSymbol] {
-    var found: [ELFSymbol] = []
-    // SHT_DYNSYM is 11, SHT_SYMTAB is 2.
-    for section in sections where section.type == 11 || section.type == 2 {
-      guard Int(section.link) < sections.count else { continue }
-      let strings = sections[Int(section.link)]
-      found += try functions(
-        named: names, symbolsAt: section.offset, size: section.size, stringsAt: strings.offset,
-        stringSize: strings.size)
+  /// The function symbols of these names: from the dynamic table, which the loader goes by, and for names not
+  /// in it from .symtab, which is all that a static program has. Of several symbols of one name a global one
+  /// wins over a local one, and then the first. Throws `truncated` for tables outside of the file or over
+  /// 256 MiB, and what reading throws.
+  public func symbols(named names: Set<String>) throws(BinaryError) -> [String: ELFSymbol] {
+    var found: [String: ELFSymbol] = [:]
+    let tables = [dynamicSymbolTable() ?? table(ofType: Section.dynamicSymbols), table(ofType: Section.symbolTable)]
+    for table in tables {
+      guard let table else { continue }
+      for (name, symbol) in try SymbolSearch(names: names).run(table, bytes) {
+        if let known = found[name], !known.isLocal || symbol.isLocal { continue }
+        found[name] = symbol
+      }
     }
-    if found.isEmpty, sections.isEmpty { found = try dynamicFunctions(named: names) }
-    var seen: Set<ELFSymbol> = []
-    return found.filter { seen.insert($0).inserted }
+    return found
   }
 
-  private func functions(
-    named names: Set<String>, symbolsAt offset: UInt64, size: UInt64, stringsAt: UInt64, stringSize: UInt64
-  ) throws(BinaryError) -> [ELFSymbol] {
-    guard size <= Self.largestTable, stringSize <= Self.largestTable else {
-      throw .truncated(what: "a symbol table of \(size) bytes")
+  private func table(ofType type: UInt32) -> SymbolTableRange? {
+    guard let section = sections.first(where: { $0.type == type }), Int(section.link) < sections.count else {
+      return nil
     }
-    let table = try bytes.read(at: offset, count: Int(size))
-    let strings = try bytes.read(at: stringsAt, count: Int(stringSize))
-    let wanted = Set(names.map { Array($0.utf8) })
-    let longest = wanted.map(\.count).max() ?? 0
-    var result: [ELFSymbol] = []
-    var at = 0
-    while at + Self.entrySize <= table.count {
-      defer { at += Self.entrySize }
-      let type = table[at + 4] & 15
-      guard type == 2 || type == 10, let section = table.integer(UInt16.self, at: at + 6), section != 0,
-        let name = table.integer(UInt32.self, at: at), Int(name) < strings.count
-      else { continue }
-      let text = Array(strings[Int(name)...].prefix(longest + 1).prefix { $0 != 0 })
-      guard wanted.contains(text), let address = table.integer(UInt64.self, at: at + 8), address != 0,
-        let size = table.integer(UInt64.self, at: at + 16)
-      else { continue }
-      result.append(
-        ELFSymbol(name: String(decoding: text, as: UTF8.self), address: address, size: size, isIndirect: type == 10))
-    }
-    return result
+    let strings = sections[Int(section.link)]
+    return SymbolTableRange(
+      symbols: section.offset, symbolBytes: section.size, strings: strings.offset, stringBytes: strings.size)
   }
 
-  /// Without section headers: through PT_DYNAMIC. The string table stands behind the symbols in every file that
-  /// a linker makes, which bounds their number.
-  private func dynamicFunctions(named names: Set<String>) throws(BinaryError) -> [ELFSymbol] {
-    guard let symbols = dynamicValue(6).flatMap(fileOffset), let strings = dynamicValue(5).flatMap(fileOffset),
-      let stringSize = dynamicValue(10), strings > symbols
-    else { return [] }
-    return try functions(
-      named: names, symbolsAt: symbols, size: strings - symbols, stringsAt: strings, stringSize: stringSize)
-  }
-
-  /// The value of a dynamic tag (gABI 4.1, figure 5-9).
-  private func dynamicValue(_ tag: UInt64) -> UInt64? {
-    guard let range = dynamicRange, range.count < 1 << 20,
-      let table = try? bytes.read(at: range.lowerBound, count: range.count)
+  /// The dynamic symbols as the loader finds them. PT_DYNAMIC does not say how many there are; the hash tables
+  /// do.
+  private func dynamicSymbolTable() -> SymbolTableRange? {
+    guard let symbols = dynamic[DynamicTable.Tag.symbols].flatMap(fileOffset(ofAddress:)),
+      let strings = dynamic[DynamicTable.Tag.strings].flatMap(fileOffset(ofAddress:)),
+      let stringBytes = dynamic[DynamicTable.Tag.stringSize], let count = dynamicSymbolCount(), count > 0
     else { return nil }
-    for at in stride(from: 0, to: table.count - 15, by: 16) {
-      guard let found = table.integer(UInt64.self, at: at) else { return nil }
-      if found == 0 { return nil }
-      if found == tag { return table.integer(UInt64.self, at: at + 8) }
+    return SymbolTableRange(
+      symbols: symbols, symbolBytes: count * UInt64(SymbolSearch.entrySize), strings: strings,
+      stringBytes: stringBytes)
+  }
+
+  private func dynamicSymbolCount() -> UInt64? {
+    // gABI 4.1, figure 5-12: nbucket, nchain; there are as many chain entries as symbols.
+    if let hash = dynamic[DynamicTable.Tag.hash].flatMap(fileOffset(ofAddress:)),
+      let head = try? bytes.read(at: hash, count: 8), let count = head.integer(UInt32.self, at: 4)
+    {
+      return UInt64(count)
+    }
+    return dynamic[DynamicTable.Tag.gnuHash].flatMap(fileOffset(ofAddress:)).flatMap(gnuHashCount)
+  }
+
+  /// DT_GNU_HASH: bucket count, first hashed symbol, words of the Bloom filter, shift; the filter; the buckets;
+  /// one word for each hashed symbol, the lowest bit of which ends a chain. The last symbol is at the end of
+  /// the chain of the highest bucket.
+  private func gnuHashCount(at offset: UInt64) -> UInt64? {
+    guard let head = try? bytes.read(at: offset, count: 16), let buckets = head.integer(UInt32.self, at: 0),
+      let first = head.integer(UInt32.self, at: 4), let filter = head.integer(UInt32.self, at: 8), buckets < 1 << 24
+    else { return nil }
+    let bucketsAt = offset + 16 + UInt64(filter) * 8
+    guard let words = try? bytes.read(at: bucketsAt, count: Int(buckets) * 4) else { return nil }
+    var last: UInt32 = 0
+    for at in stride(from: 0, to: words.count, by: 4) { last = max(last, words.integer(UInt32.self, at: at) ?? 0) }
+    // Nothing is hashed, so nothing is defined.
+    guard last >= first, last > 0 else { return UInt64(first) }
+    var index = UInt64(last)
+    let chains = bucketsAt + UInt64(buckets) * 4
+    while index < UInt64(UInt32.max) {
+      // 1,024 links at a time, fewer at the end of the file.
+      let at = chains + (index - UInt64(first)) * 4
+      guard at < bytes.count, let part = try? bytes.read(at: at, count: Int(min(4096, bytes.count - at)) & ~3),
+        !part.isEmpty
+      else { return nil }
+      for link in stride(from: 0, to: part.count, by: 4) {
+        index += 1
+        if part[link] & 1 != 0 { return index }
+      }
     }
     return nil
-  }
-
-  /// DT_SONAME.
-  public var sharedObjectName: String? {
-    guard let name = dynamicValue(14), let strings = dynamicValue(5).flatMap(fileOffset),
-      let size = dynamicValue(10), name < size, size - name < 1 << 20
-    else { return nil }
-    guard let text = try? bytes.read(at: strings &+ name, count: Int(min(size - name, 4096))) else { return nil }
-    return Self.text(text, at: 0)
   }
 }

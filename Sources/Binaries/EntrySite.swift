@@ -1,66 +1,81 @@
-/// Where in a function a probe sees the call's arguments, and what it costs there.
+/// Where in a function its calls are best probed, and why.
+///
+/// The best place is the first instruction that the kernel emulates, which is some 15 times cheaper than one
+/// that it must single-step. Until there nothing may have moved: the return address is still at [rsp], the
+/// arguments are in their registers, the caller's frame pointer is in rbp, and every call comes by exactly once.
 public enum EntrySite: Sendable, Hashable {
-  /// On an instruction that the kernel emulates: about 0.65 µs a hit.
+  /// An emulated instruction, so many bytes into the function.
   case emulated(offset: UInt64, instruction: String)
-  /// At the entry, where the kernel steps one instruction out of line: right, but about 15 times as dear.
-  case singleStepped(instruction: String, why: String)
-  /// Not at all.
-  case impossible(why: String)
+  /// No emulated instruction will do: a slow site, and why in words.
+  case singleStepped(offset: UInt64, instruction: String, why: String)
+  /// The kernel would refuse every site that is correct.
+  case unprobeable(why: String)
 
-  /// Instructions and bytes searched for an emulated one.
-  private static let reach = (instructions: 16, bytes: 64)
+  private static let farthest: UInt64 = 64
+  private static let mostInstructions = 16
 
-  /// Sweeps from the entry to the first emulated instruction. Everything before it must be straight-line code
-  /// that leaves the arguments, the stack pointer (the return address must be on top) and the frame pointer
-  /// (the caller's, for the stack walk) alone, and nothing in the function may jump back to it, or one call
-  /// would be counted twice.
-  ///
-  /// `code` is the whole function; `argumentCount` of rdi, rsi, rdx must be intact.
+  /// Chooses the site of a function from its code.
+  /// - Parameters:
+  ///   - code: the whole function, as far as its size is known: jumps back to the site are searched in it.
+  ///   - address: the virtual address of its first byte.
+  ///   - argumentCount: how many of rdi, rsi, rdx must be intact.
   public static func choose(code: [UInt8], address: UInt64, argumentCount: Int) -> EntrySite {
-    guard let disassembler = Disassembler() else { return .impossible(why: "no disassembler") }
-    let instructions = disassembler.instructions(code, address: address)
-    guard let first = instructions.first else { return .impossible(why: "no code at the entry") }
-    let arguments: [RegisterSet] = [.rdi, .rsi, .rdx]
-    let kept = arguments.prefix(argumentCount).reduce(into: RegisterSet([.rsp, .rbp])) { $0.formUnion($1) }
-    let targets = instructions.compactMap { $0.bytes.first == 0xe8 ? nil : $0.branchTarget }
+    guard let disassembler = Disassembler() else { return .unprobeable(why: "the disassembler does not start") }
+    // 15 bytes is the longest instruction.
+    let start = disassembler.instructions(
+      Array(code.prefix(Int(farthest) + 15)), at: address, limit: mostInstructions)
+    guard !start.isEmpty else { return .unprobeable(why: "there is no code at the symbol") }
 
-    for instruction in instructions.prefix(reach.instructions) {
-      let offset = instruction.address - address
-      guard offset < reach.bytes else { break }
-      if instruction.isEmulated {
-        if targets.contains(where: { $0 >= address && $0 <= instruction.address }) {
-          return entry(first, "a jump leads back to or before +0x\(String(offset, radix: 16))")
-        }
-        return .emulated(offset: offset, instruction: instruction.text)
-      }
-      if instruction.branchTarget != nil || instruction.leavesStraightLine {
-        return entry(first, "control flow leaves before any emulated instruction")
-      }
-      let lost = instruction.writes.intersection(kept)
-      if !lost.isEmpty {
-        return entry(first, "\(instruction.text) at +0x\(String(offset, radix: 16)) changes what the probe needs")
-      }
+    switch sweep(start, from: address, keeping: RegisterSet.arguments(argumentCount)) {
+    case .found(let site):
+      let back = disassembler.directTargets(code, at: address).first { $0 > address && $0 <= site.address }
+      guard let back else { return .emulated(offset: site.address &- address, instruction: site.text) }
+      return atEntry(
+        start, address,
+        "a jump leads back to \(offset(back, address)), so the emulated `\(site.text)` at "
+          + "\(offset(site.address, address)) can run more than once a call")
+    case .stopped(let why):
+      return atEntry(start, address, why)
     }
-    return entry(first, "no emulated instruction near the entry")
   }
 
-  /// The entry itself, unless even that cannot be probed: the kernel refuses a segment-override nop.
-  private static func entry(_ first: Instruction, _ why: String) -> EntrySite {
-    if first.bytes.first == 0x2e { return .impossible(why: "the kernel cannot probe \(first.text)") }
-    return .singleStepped(instruction: first.text, why: why)
+  private enum Sweep {
+    case found(Instruction)
+    case stopped(String)
   }
-}
 
-extension Instruction {
-  /// Returns, indirect jumps and calls, traps.
-  fileprivate var leavesStraightLine: Bool {
-    switch bytes.first {
-    case 0xc2, 0xc3, 0xcb, 0xcc, 0xf4: true
-    case 0xff: bytes.count > 1 && [2, 4].contains(bytes[1] >> 3 & 7)
-    case 0xf3, 0xf2: bytes.count > 1 && [0xc3, 0xff].contains(bytes[1])
-    case 0x0f: bytes.count > 1 && bytes[1] == 0x0b
-    case 0x41: bytes.count > 2 && bytes[1] == 0xff && [2, 4].contains(bytes[2] >> 3 & 7)
-    default: false
+  private static func sweep(_ start: [Instruction], from address: UInt64, keeping arguments: RegisterSet) -> Sweep {
+    for instruction in start {
+      let place = "`\(instruction.text)` at \(offset(instruction.address, address))"
+      guard instruction.address &- address <= farthest else { break }
+      if instruction.isEmulatedByKernel { return .found(instruction) }
+      if instruction.kind != .straight {
+        return .stopped("\(place) leaves the straight line before the first emulated instruction")
+      }
+      let written = instruction.registersWritten
+      if !written.isDisjoint(with: [.rsp, .rbp]) {
+        return .stopped("\(place) changes the stack frame before the first emulated instruction")
+      }
+      if !written.isDisjoint(with: arguments) {
+        return .stopped("\(place) overwrites an argument before the first emulated instruction")
+      }
     }
+    return .stopped("no instruction that the kernel emulates stands in the first \(farthest) bytes")
+  }
+
+  /// The slow site: the entry itself, or what follows the nops there. A nop of several bytes is never taken, see
+  /// `Instruction.isEmulatedByKernel`; behind it nothing has changed.
+  private static func atEntry(_ start: [Instruction], _ address: UInt64, _ why: String) -> EntrySite {
+    guard let first = start.first(where: { !$0.isLongNop }) else {
+      return .unprobeable(why: "there are only nops at the symbol")
+    }
+    guard !first.isRefusedByKernel else {
+      return .unprobeable(why: "\(why), and the kernel takes no probe on `\(first.text)`")
+    }
+    return .singleStepped(offset: first.address &- address, instruction: first.text, why: why)
+  }
+
+  private static func offset(_ target: UInt64, _ address: UInt64) -> String {
+    "+0x" + String(target &- address, radix: 16)
   }
 }

@@ -24,10 +24,7 @@ struct KernelHalf: ~Copyable {
     backend: Backend, options: CaptureOptions, layout: TableLayout, epochNanoseconds: UInt64
   ) throws(LibbpfError) {
     let image = UnsafeRawBufferPointer(start: drip_user_object_pointer(), count: drip_user_object_size)
-    object = try BPFObject(image: image, name: "drip_user")
-    self.backend = backend
-    self.layout = layout
-    self.epochNanoseconds = epochNanoseconds
+    let object = try BPFObject(image: image, name: "drip_user")
 
     try object.map("live").setMaxEntries(layout.buckets)
     try object.map("overflow").setMaxEntries(layout.overflow)
@@ -66,14 +63,27 @@ struct KernelHalf: ~Copyable {
     }
     try object.load()
 
-    live = try object.map("live").mapped()
-    sites = try object.map("sites").mapped()
-    frames = try object.map("frames").mapped()
-    status = try object.map("status").mapped(writable: true)
-    processes = try object.map("processes").mapped(writable: true)
-    rules = try object.map("rules").mapped(writable: true)
-    pages = try object.map("pages").mapped(writable: true)
-    rows = try object.map("rows").mapped(writable: true)
+    // All or nothing: a struct that may not be copied cannot be half made.
+    let live = try object.map("live").mapped()
+    let sites = try object.map("sites").mapped()
+    let frames = try object.map("frames").mapped()
+    let status = try object.map("status").mapped(writable: true)
+    let processes = try object.map("processes").mapped(writable: true)
+    let rules = try object.map("rules").mapped(writable: true)
+    let pages = try object.map("pages").mapped(writable: true)
+    let rows = try object.map("rows").mapped(writable: true)
+    self.backend = backend
+    self.layout = layout
+    self.epochNanoseconds = epochNanoseconds
+    self.object = object
+    self.live = live
+    self.sites = sites
+    self.frames = frames
+    self.status = status
+    self.processes = processes
+    self.rules = rules
+    self.pages = pages
+    self.rows = rows
   }
 
   /// Attaches every site of the plan to one process. Frees come first; nothing counts before `enable`.

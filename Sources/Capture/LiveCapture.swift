@@ -78,10 +78,15 @@ public actor LiveCapture {
   /// at least so long.
   public func snapshot(olderThan: Double = 0) throws(LibbpfError) -> Snapshot {
     let now = monotonicNanoseconds()
-    let shift = UInt64(DRIP_BIRTH_SHIFT.rawValue)
+    let shift = UInt64(DRIP_BIRTH_SHIFT)
     let nowUnits = (now - kernel.epochNanoseconds) >> shift
     let ageUnits = UInt64(max(olderThan, 0) * 1e9) >> shift
-    let latest = olderThan > 0 ? (nowUnits >= ageUnits ? UInt32(truncatingIfNeeded: nowUnits - ageUnits) : 0) : .max
+    let latest: UInt32
+    if olderThan > 0 {
+      latest = nowUnits >= ageUnits ? UInt32(truncatingIfNeeded: nowUnits - ageUnits) : 0
+    } else {
+      latest = .max
+    }
     var scan = LiveTableScan(siteCapacity: kernel.layout.sites, latestBirth: latest)
     scan.add(buckets: kernel.live)
     try kernel.forEachOverflow { scan.add(size: $0.size, site: Int($0.site), birth: $0.birth) }
@@ -124,9 +129,9 @@ public actor LiveCapture {
 
   private func readStack(_ id: UInt32) -> CallStack {
     let missing = CallStack(addresses: [], end: .missing)
-    guard id != DRIP_NO_SITE.rawValue, Int(id) < kernel.layout.sites else { return missing }
+    guard id != DRIP_NO_SITE, Int(id) < kernel.layout.sites else { return missing }
     let site = kernel.sites.withElements(drip_site.self) { $0[Int(id)] }
-    let perBlock = Int(DRIP_BLOCK_FRAMES.rawValue)
+    let perBlock = Int(DRIP_BLOCK_FRAMES)
     let count = Int(site.frame_count)
     let first = Int(site.first_block)
     guard count > 0, first + (count + perBlock - 1) / perBlock <= kernel.frames.count else { return missing }

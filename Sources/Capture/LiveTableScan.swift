@@ -26,7 +26,7 @@ struct LiveTableScan {
   /// Walks the buckets. The target runs on: an object may be missed or be seen with its successor's size,
   /// which is why totals come from the sites' counters and only ages from here.
   mutating func add(buckets: borrowing MappedArray) {
-    let ways = Int(DRIP_WAYS.rawValue)
+    let ways = Int(DRIP_WAYS)
     let count = buckets.count
     buckets.withBytes { start in
       for index in 0..<count {
@@ -37,8 +37,8 @@ struct LiveTableScan {
         for way in 0..<ways where keys[way] != 0 {
           let value = keys[ways &+ way]
           add(
-            size: value >> UInt64(DRIP_SITE_BITS.rawValue),
-            site: Int(value & (1 << UInt64(DRIP_SITE_BITS.rawValue) - 1)), birth: births[way])
+            size: value >> UInt64(DRIP_SITE_BITS),
+            site: Int(value & (1 << UInt64(DRIP_SITE_BITS) - 1)), birth: births[way])
         }
       }
     }

@@ -15,7 +15,7 @@ struct TableLayout: Sendable, Hashable {
   let scratch: Int
 
   init(options: CaptureOptions, cpus: Int, unwindRows: Int = 0, unwindPages: Int = 0) {
-    let ways = Int(DRIP_WAYS.rawValue)
+    let ways = Int(DRIP_WAYS)
     maxLive = max(options.maxLive, 1)
     buckets = Self.powerOfTwo(atLeast: max(maxLive * 2 / ways, 64))
     overflow = max(maxLive / 4, 1024)
@@ -24,8 +24,8 @@ struct TableLayout: Sendable, Hashable {
     frameBlocks = sites * 3
     // Room for what dlopen may bring later.
     pages = unwindPages + 16_384
-    rowChunks = (unwindRows + unwindRows / 4) / Int(DRIP_ROWS_PER_CHUNK.rawValue) + 256
-    scratch = max(cpus, 1) * Int(DRIP_SCRATCH_PER_CPU.rawValue)
+    rowChunks = (unwindRows + unwindRows / 4) / Int(DRIP_ROWS_PER_CHUNK) + 256
+    scratch = max(cpus, 1) * Int(DRIP_SCRATCH_PER_CPU)
   }
 
   /// Kernel memory of all maps in bytes, without what the overflow map will take as it fills.
@@ -33,14 +33,14 @@ struct TableLayout: Sendable, Hashable {
     let sites = sites * MemoryLayout<drip_site>.stride
     let frames = frameBlocks * MemoryLayout<drip_frame_block>.stride
     let unwind =
-      pages * MemoryLayout<drip_page>.stride + rowChunks * Int(DRIP_ROW_CHUNK_BYTES.rawValue)
-      + Int(DRIP_RULES.rawValue) * MemoryLayout<drip_rule>.stride + Int(DRIP_PROCESS_BYTES.rawValue)
+      pages * MemoryLayout<drip_page>.stride + rowChunks * Int(DRIP_ROW_CHUNK_BYTES)
+      + Int(DRIP_RULES) * MemoryLayout<drip_rule>.stride + Int(DRIP_PROCESS_BYTES)
     let working =
-      scratch * Int(DRIP_SCRATCH_BYTES.rawValue)
-      + Int(DRIP_CALL_BUCKETS.rawValue) * Int(DRIP_CALLS_BYTES.rawValue)
+      scratch * Int(DRIP_SCRATCH_BYTES)
+      + Int(DRIP_CALL_BUCKETS) * Int(DRIP_CALLS_BYTES)
     // A hash map's bucket heads are there from the start: 16 bytes each.
     let overflowHeads = Self.powerOfTwo(atLeast: overflow) * 16
-    return buckets * Int(DRIP_BUCKET_BYTES.rawValue) + sites + frames + unwind + working + overflowHeads
+    return buckets * Int(DRIP_BUCKET_BYTES) + sites + frames + unwind + working + overflowHeads
   }
 
   static func powerOfTwo(atLeast value: Int) -> Int {

@@ -1,6 +1,6 @@
 import CProbes
 import Glibc
-public import Libbpf
+import Libbpf
 public import Probes
 
 /// Tries what drip may need of the kernel, for real: loads, attaches, counts. What works is known by trying
@@ -80,14 +80,14 @@ private struct SizeCount {
   init(size: UInt64) { self.size = size }
 
   mutating func add(buckets: borrowing MappedArray) {
-    let ways = Int(DRIP_WAYS.rawValue)
+    let ways = Int(DRIP_WAYS)
     let size = size
     let count = buckets.count
     found = buckets.withBytes { start in
       var found = 0
       for index in 0..<count {
-        let words = (start + index * Int(DRIP_BUCKET_BYTES.rawValue)).assumingMemoryBound(to: UInt64.self)
-        for way in 0..<ways where words[way] != 0 && words[ways + way] >> UInt64(DRIP_SITE_BITS.rawValue) == size {
+        let words = (start + index * Int(DRIP_BUCKET_BYTES)).assumingMemoryBound(to: UInt64.self)
+        for way in 0..<ways where words[way] != 0 && words[ways + way] >> UInt64(DRIP_SITE_BITS) == size {
           found += 1
         }
       }

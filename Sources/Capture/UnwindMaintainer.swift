@@ -125,14 +125,14 @@ struct UnwindMaintainer {
   /// Writes the mapping table. Walks that run meanwhile see no mappings at all and follow frame pointers for
   /// that instant; the rule cache is emptied, for an address may mean other code now.
   private func writeMappings(_ kernel: borrowing KernelHalf) {
-    let limit = Int(DRIP_MAPPINGS.rawValue)
+    let limit = Int(DRIP_MAPPINGS)
     let entries = mappings.prefix(limit).map(entry)
     kernel.processes.withMutableBytes { process in
       process.storeBytes(of: 0, as: UInt32.self)
-      let table = (process + Int(DRIP_PROCESS_MAPPINGS_AT.rawValue)).assumingMemoryBound(to: drip_mapping.self)
+      let table = (process + Int(DRIP_PROCESS_MAPPINGS_AT)).assumingMemoryBound(to: drip_mapping.self)
       for (index, entry) in entries.enumerated() { table[index] = entry }
-      let cache = process + Int(DRIP_PROCESS_CACHE_AT.rawValue)
-      cache.initializeMemory(as: UInt64.self, repeating: 0, count: Int(DRIP_PC_CACHE.rawValue))
+      let cache = process + Int(DRIP_PROCESS_CACHE_AT)
+      cache.initializeMemory(as: UInt64.self, repeating: 0, count: Int(DRIP_PC_CACHE))
       process.storeBytes(of: UInt32(entries.count), as: UInt32.self)
     }
   }

@@ -21,10 +21,10 @@ struct UnwindStore {
   mutating func install(
     _ table: UnwindTable, rules: borrowing MappedArray, pages: borrowing MappedArray, rows: borrowing MappedArray
   ) -> Placement? {
-    let chunk = Int(DRIP_ROWS_PER_CHUNK.rawValue)
+    let chunk = Int(DRIP_ROWS_PER_CHUNK)
     guard !table.rows.isEmpty, nextPage + table.pages.count <= pages.count,
       nextRow + table.rows.count <= rows.count * chunk,
-      ruleNumbers.count + table.rules.count < Int(DRIP_RULES.rawValue)
+      ruleNumbers.count + table.rules.count < Int(DRIP_RULES)
     else {
       refused += table.rows.isEmpty ? 0 : 1
       return nil

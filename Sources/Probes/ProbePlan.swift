@@ -1,123 +1,105 @@
 public import Binaries
-public import Profile
-
-/// A file of the target that may hold its allocator.
-public struct PlanCandidate: Sendable {
-  /// A path that opens the very file, also across mount namespaces.
-  public var path: String
-  /// The path as the target sees it.
-  public var displayPath: String
-  public var image: AllocatorImage?
-  public var elf: ELFFile
-  /// The program itself, which comes first when the dynamic linker looks a symbol up.
-  public var isExecutable: Bool
-
-  public init(path: String, displayPath: String, image: AllocatorImage?, elf: ELFFile, isExecutable: Bool) {
-    self.path = path
-    self.displayPath = displayPath
-    self.image = image
-    self.elf = elf
-    self.isExecutable = isExecutable
-  }
-}
-
-/// One place to put a probe.
-public struct ProbeSite: Sendable, Hashable {
-  public var call: AllocatorCall
-  /// All names of the function.
-  public var names: [String]
-  /// Offset of the probed instruction in the file, as the kernel wants it.
-  public var fileOffset: UInt64
-  public var offsetInFunction: UInt64
-  public var instruction: String
-  /// Whether the kernel emulates the instruction; if not, a hit costs about 15 times as much.
-  public var isEmulated: Bool
-  /// Why it is not.
-  public var reason: String
-}
-
-/// Why there is nothing to probe.
-public enum PlanError: Error, Sendable, Hashable, CustomStringConvertible {
-  case noAllocator(executable: String)
-  case sanitizer(path: String)
-  case wrongMachine(path: String)
-  case unprobeable(path: String, function: String, why: String)
-
-  public var description: String {
-    switch self {
-    case .noAllocator(let executable):
-      "\(executable) and its libraries define no allocator that drip knows (no malloc and free among their symbols); a static binary must not be stripped of its symbol table"
-    case .sanitizer(let path):
-      "\(path) replaces the allocator by a sanitizer's, which finds leaks itself; run the program without it"
-    case .wrongMachine(let path): "\(path) is for another machine than x86-64, which drip cannot probe yet"
-    case .unprobeable(let path, let function, let why): "\(function) in \(path) cannot be probed: \(why)"
-    }
-  }
-}
+import Profile
 
 /// Which sites of which file are probed, and why. Pure: from the bytes of the target's files.
 public struct ProbePlan: Sendable, Hashable {
+  /// A path that opens the probed file, also across mount namespaces.
   public var path: String
+  /// The path as the target sees it.
   public var displayPath: String
   public var allocator: AllocatorImage.Kind
+  /// By call, then by file offset; no two at one place.
   public var sites: [ProbeSite]
+  /// What a reader should know: other allocators in the process, functions that go unseen.
   public var notes: [String]
 
-  /// Finds the module whose malloc the program really calls: in the order in which the dynamic linker binds a
-  /// symbol, the program itself, then any library but libc (a preloaded or linked allocator), then libc.
-  public static func make(candidates: [PlanCandidate]) throws -> ProbePlan {
-    let executable = candidates.first(where: \.isExecutable)?.displayPath ?? "the program"
-    func rank(_ candidate: PlanCandidate) -> Int {
-      if candidate.isExecutable { return 0 }
-      return candidate.image?.kind == .glibc || candidate.image?.kind == .musl ? 2 : 1
+  public init(
+    path: String, displayPath: String, allocator: AllocatorImage.Kind, sites: [ProbeSite], notes: [String] = []
+  ) {
+    self.path = path
+    self.displayPath = displayPath
+    self.allocator = allocator
+    self.sites = sites
+    self.notes = notes
+  }
+
+  /// Finds the module whose malloc the program really calls, in the order in which the dynamic linker binds a
+  /// symbol: the program itself, then any library but libc in the order given, then libc. Sites are chosen in
+  /// that module alone; where libc's allocator is replaced, nobody calls it.
+  public static func make(candidates: [PlanCandidate]) throws(PlanError) -> ProbePlan {
+    let ordered = candidates.enumerated()
+      .filter { $0.element.image != nil }
+      .sorted { ($0.element.lookupRank, $0.offset) < ($1.element.lookupRank, $1.offset) }
+      .map(\.element)
+    guard let chosen = ordered.first, let image = chosen.image else {
+      let executable = candidates.first(where: \.isExecutable)
+      throw .noAllocator(
+        executable: executable?.displayPath ?? "the program",
+        isStatic: executable?.elf.isStaticProgram ?? false, isStripped: executable?.elf.isStripped ?? false)
     }
-    let allocators = candidates.filter { $0.image != nil && !isDynamicLinker($0) }
-    if let sanitizer = allocators.first(where: { $0.image?.kind == .sanitizer }) {
-      throw PlanError.sanitizer(path: sanitizer.displayPath)
-    }
-    let ordered = allocators.enumerated().sorted { (rank($0.element), $0.offset) < (rank($1.element), $1.offset) }
-    guard let chosen = ordered.first?.element, let image = chosen.image else {
-      throw PlanError.noAllocator(executable: executable)
-    }
-    guard chosen.elf.machine == 62 else { throw PlanError.wrongMachine(path: chosen.displayPath) }
-    var plan = ProbePlan(
-      path: chosen.path, displayPath: chosen.displayPath, allocator: image.kind, sites: [], notes: [])
-    for entry in image.entries { plan.sites.append(try site(entry, in: chosen)) }
+    if image.kind == .sanitizer { throw .sanitizer(path: chosen.displayPath) }
+
+    var plan = ProbePlan(path: chosen.path, displayPath: chosen.displayPath, allocator: image.kind, sites: [])
+    for entry in image.entries { try plan.add(entry, of: chosen) }
     plan.sites.sort { ($0.call.rawValue, $0.fileOffset) < ($1.call.rawValue, $1.fileOffset) }
-    for other in ordered.dropFirst() where rank(other.element) < 2 {
-      plan.notes.append("\(other.element.displayPath) defines malloc too; it comes later and is not probed")
+    for other in ordered.dropFirst() where !other.isLibc {
+      plan.notes.append(
+        "\(other.displayPath) defines malloc too, but comes after \(chosen.displayPath) and is not probed")
     }
     return plan
   }
 
-  /// musl's dynamic linker is its libc; glibc's has a malloc for its own first steps, which nobody else calls.
-  private static func isDynamicLinker(_ candidate: PlanCandidate) -> Bool {
-    candidate.displayPath.split(separator: "/").last?.hasPrefix("ld-linux") == true
+  private mutating func add(_ entry: AllocatorImage.Entry, of candidate: PlanCandidate) throws(PlanError) {
+    let name = entry.names.first ?? "a function"
+    do throws(Unusable) {
+      let site = try Self.site(entry, in: candidate.elf)
+      // Functions without a size may run into one another.
+      guard !sites.contains(where: { $0.fileOffset == site.fileOffset }) else { return }
+      sites.append(site)
+    } catch {
+      switch error {
+      case .unreadable(let error): throw .unreadable(path: candidate.displayPath, error)
+      case .unprobeable(let why):
+        // Without malloc and free there is nothing to say; the rest is seldom called, and its absence is told.
+        guard !entry.names.contains("malloc"), !entry.names.contains("free") else {
+          throw .unprobeable(path: candidate.displayPath, function: name, why: why)
+        }
+        notes.append(
+          entry.call == .free
+            ? "\(name) cannot be probed, and what it frees will look outstanding: \(why)"
+            : "\(name) cannot be probed, and what it allocates will not be seen: \(why)")
+      }
+    }
   }
 
-  private static func site(_ entry: AllocatorImage.Entry, in candidate: PlanCandidate) throws -> ProbeSite {
-    // Sizes come from the file: no more than the largest allocator function anyone has seen.
-    let size = Int(min(max(entry.size, 16), 65_536))
-    let code = try candidate.elf.code(at: entry.address, count: size)
-    guard let start = candidate.elf.fileOffset(ofAddress: entry.address) else {
-      throw PlanError.unprobeable(
-        path: candidate.displayPath, function: entry.names[0], why: "its address is not in the file")
+  private enum Unusable: Error {
+    case unreadable(BinaryError)
+    case unprobeable(String)
+  }
+
+  /// Symbols without a size are taken for this many bytes.
+  private static let unsized: UInt64 = 256
+  /// More code than any allocator function has; a hostile file says what it likes.
+  private static let largestFunction: UInt64 = 65_536
+
+  private static func site(_ entry: AllocatorImage.Entry, in elf: ELFFile) throws(Unusable) -> ProbeSite {
+    let size = min(entry.size == 0 ? unsized : entry.size, largestFunction)
+    let code: [UInt8]
+    do throws(BinaryError) { code = try elf.code(at: entry.address, count: Int(size)) } catch {
+      throw .unreadable(error)
     }
-    var site = ProbeSite(
-      call: entry.call, names: entry.names, fileOffset: start, offsetInFunction: 0, instruction: "",
-      isEmulated: false, reason: "")
+    let chosen: (offset: UInt64, instruction: String, why: String?)
     switch EntrySite.choose(code: code, address: entry.address, argumentCount: entry.call.argumentCount) {
-    case .emulated(let offset, let instruction):
-      site.fileOffset = start + offset
-      site.offsetInFunction = offset
-      site.instruction = instruction
-      site.isEmulated = true
-    case .singleStepped(let instruction, let why):
-      site.instruction = instruction
-      site.reason = why
-    case .impossible(let why):
-      throw PlanError.unprobeable(path: candidate.displayPath, function: entry.names[0], why: why)
+    case .emulated(let offset, let instruction): chosen = (offset, instruction, nil)
+    case .singleStepped(let offset, let instruction, let why): chosen = (offset, instruction, why)
+    case .unprobeable(let why): throw .unprobeable(why)
     }
-    return site
+    guard let fileOffset = elf.fileOffset(ofAddress: entry.address &+ chosen.offset) else {
+      throw .unprobeable("its code is not in the file")
+    }
+    return ProbeSite(
+      call: entry.call, names: entry.names, functionAddress: entry.address, fileOffset: fileOffset,
+      offsetInFunction: chosen.offset, instruction: chosen.instruction, isEmulated: chosen.why == nil,
+      reason: chosen.why ?? "")
   }
 }

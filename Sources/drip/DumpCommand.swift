@@ -1,7 +1,8 @@
-import ArgumentParser
+public import ArgumentParser
 import Capture
 import LeakDetection
-import Profile
+import Processes
+public import Profile
 import Reports
 
 enum DumpFormat: String, ExpressibleByArgument, CaseIterable {
@@ -11,7 +12,7 @@ enum DumpFormat: String, ExpressibleByArgument, CaseIterable {
   case pprof
 }
 
-extension SortKey: @retroactive ExpressibleByArgument {}
+extension SortKey: ExpressibleByArgument {}
 
 struct Dump: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -74,7 +75,7 @@ struct Dump: AsyncParsableCommand {
 
   /// Waits for the end of the watch, reading a snapshot now and then so that growth can be told.
   private func watch(_ session: Session, _ builder: ProfileBuilder) async throws -> (GrowthTracker, String?) {
-    let waiter = Waiter(exitDescriptor: session.target.exitDescriptor)
+    let waiter = Waiter(session.target)
     let end = monotonicSeconds() + duration.seconds
     // Often enough to see the later half of a short watch, and never more than once a second.
     let step = min(max(duration.seconds / 20, 0.1), 1)
@@ -109,7 +110,7 @@ struct Dump: AsyncParsableCommand {
     switch format {
     case .text:
       let color = isTerminal && !Environment.noColor
-      var text = TextReport.render(profile, options: TextOptions(color: color, width: nil, showProcess: false))
+      var text = TextReport.render(profile, options: TextOptions(color: color))
       text += "\n" + Findings.summarise(profile: profile).joined(separator: "\n") + "\n"
       return Array(text.utf8)
     case .json: return Array(JSONReport.render(profile).utf8)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import Processes
 
 @main
 enum Entry {

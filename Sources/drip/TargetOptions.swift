@@ -1,5 +1,5 @@
-import ArgumentParser
-import Capture
+public import ArgumentParser
+public import Capture
 
 /// A time span as an argument: "500ms", "10s", "5m", "1h", or plain seconds.
 struct TimeSpan: ExpressibleByArgument, Hashable {

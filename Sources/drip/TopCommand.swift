@@ -1,6 +1,7 @@
 import ArgumentParser
 import Capture
 import LeakDetection
+import Processes
 import Profile
 import Reports
 
@@ -39,7 +40,7 @@ struct Top: AsyncParsableCommand {
     let file = try OutputFile(path: nil)
     let session = try Session.open(target)
     let builder = ProfileBuilder(session)
-    let waiter = Waiter(exitDescriptor: session.target.exitDescriptor)
+    let waiter = Waiter(session.target)
     let width = Environment.terminalWidth
     var tracker = GrowthTracker()
     var ended: String?

@@ -44,9 +44,9 @@ struct ABITests {
     #expect(MemoryLayout<drip_site>.size == 64)
     #expect(MemoryLayout<drip_site>.offset(of: \.allocs) == 8)
     #expect(MemoryLayout<drip_site>.offset(of: \.end) == 48)
-    #expect(DRIP_BUCKET_BYTES.rawValue == 128)
+    #expect(DRIP_BUCKET_BYTES == 128)
     #expect(MemoryLayout<drip_mapping>.size == 32)
     #expect(MemoryLayout<drip_object>.size == 16)
-    #expect(DRIP_PROCESS_MAPPINGS_AT.rawValue == 8)
+    #expect(DRIP_PROCESS_MAPPINGS_AT == 8)
   }
 }

@@ -1,0 +1,49 @@
+import Glibc
+
+/// A regular file, read by pread. Not mapped: the owner of a mapped file can kill its reader by truncating it.
+public final class FileBytes: ByteSource {
+  private let descriptor: CInt
+  private let path: String
+  /// The file's size in bytes when it was opened.
+  public let count: UInt64
+
+  /// Opens a file; anything but a regular file is refused.
+  public init(path: String) throws(BinaryError) {
+    // O_NONBLOCK: a FIFO in the place of a file must not hold drip up.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+    guard descriptor >= 0 else { throw .unreadable(path: path, code: errno) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      close(descriptor)
+      throw .notRegularFile(path: path)
+    }
+    self.descriptor = descriptor
+    self.path = path
+    count = UInt64(max(status.st_size, 0))
+  }
+
+  deinit { close(descriptor) }
+
+  public func read(at offset: UInt64, count: Int) throws(BinaryError) -> [UInt8] {
+    try check(at: offset, count: count)
+    var done = 0
+    var code: CInt = 0
+    let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+      while done < count, let base = buffer.baseAddress {
+        let got = pread(descriptor, base + done, count - done, off_t(offset) + off_t(done))
+        if got < 0, errno == EINTR { continue }
+        if got <= 0 {
+          code = got < 0 ? errno : 0
+          break
+        }
+        done += got
+      }
+      initialized = done
+    }
+    // The file may have shrunk since it was opened.
+    guard done == count else {
+      throw code == 0 ? .truncated(what: "the end") : .unreadable(path: path, code: code)
+    }
+    return bytes
+  }
+}

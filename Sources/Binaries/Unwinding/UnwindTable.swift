@@ -1,0 +1,109 @@
+/// Compact unwind rows of one file, compiled from its .eh_frame (LSB core, "Exception Frames").
+public struct UnwindTable: Sendable {
+  /// Distinct rules; rows refer to them by index.
+  public private(set) var rules: [UnwindRule] = []
+  /// Virtual address >> 16 of the first page.
+  public private(set) var basePage: UInt64 = 0
+  public private(set) var pages: [UnwindPage] = []
+  /// Low 16 bits of the address << 16 | rule, ascending within a page. A row holds until the next one; every
+  /// page that is covered begins with one.
+  public private(set) var rows: [UInt32] = []
+  public private(set) var functionCount = 0
+  /// Entries that could not be read or understood.
+  public private(set) var skipped = 0
+
+  /// A rule and the address where it begins.
+  private struct Step {
+    var address: UInt64
+    var rule: UInt32
+  }
+
+  /// Text that one table may span; a larger file is hostile or not for this machine.
+  private static let largestSpan: UInt64 = 4 << 30
+
+  /// Compiles a section whose first byte is at virtual address `address`.
+  public static func compile(ehFrame: [UInt8], address: UInt64) -> UnwindTable {
+    var table = UnwindTable()
+    var numbers: [UnwindRule: UInt32] = [UnwindRule(.none): 0]
+    table.rules = [UnwindRule(.none)]
+    var entries: [(range: Range<UInt64>, first: Int, count: Int)] = []
+    var steps: [Step] = []
+    ehFrame.withUnsafeBytes { bytes in
+      var reader = EhFrameReader(bytes: bytes, address: address)
+      var lastRule = UnwindRule(.none)
+      var lastNumber: UInt32 = 0
+      while let range = reader.nextFunction(emit: { at, rule in
+        if rule != lastRule {
+          lastRule = rule
+          if let known = numbers[rule] {
+            lastNumber = known
+          } else {
+            lastNumber = UInt32(numbers.count)
+            numbers[rule] = lastNumber
+            table.rules.append(rule)
+          }
+        }
+        steps.append(Step(address: at, rule: lastNumber))
+      }) {
+        let first = entries.last.map { $0.first + $0.count } ?? 0
+        entries.append((range, first, steps.count - first))
+      }
+      table.skipped = reader.skipped
+    }
+    table.functionCount = entries.count
+    guard table.rules.count <= 0xffff else { return UnwindTable() }
+    entries.sort { $0.range.lowerBound < $1.range.lowerBound }
+    table.layOut(entries, steps)
+    return table
+  }
+
+  /// Puts the functions' rows in order, fills gaps with "no rule", and splits at pages.
+  private mutating func layOut(_ entries: [(range: Range<UInt64>, first: Int, count: Int)], _ steps: [Step]) {
+    guard let low = entries.first?.range.lowerBound, let high = entries.map(\.range.upperBound).max(),
+      high - low < Self.largestSpan
+    else { return }
+    basePage = low >> 16
+    rows.reserveCapacity(steps.count)
+    var current: UInt32 = 0
+    var end = low
+    for entry in entries {
+      let start = max(entry.range.lowerBound, end)
+      guard start < entry.range.upperBound else { continue }
+      if start > end { append(end, 0, &current) }
+      for step in steps[entry.first..<entry.first + entry.count] where step.address < entry.range.upperBound {
+        // Where functions overlap, the earlier one keeps what it has.
+        append(max(step.address, start), step.rule, &current)
+      }
+      end = entry.range.upperBound
+    }
+    append(end, 0, &current)
+    if let last = pages.indices.last { pages[last].count = UInt32(rows.count) - pages[last].first }
+  }
+
+  private mutating func append(_ address: UInt64, _ rule: UInt32, _ current: inout UInt32) {
+    let page = Int((address >> 16) - basePage)
+    while pages.count <= page {
+      if let last = pages.indices.last { pages[last].count = UInt32(rows.count) - pages[last].first }
+      pages.append(UnwindPage(first: UInt32(rows.count), count: 0))
+      rows.append(current)  // at offset 0 of the page: what holds from before
+    }
+    guard rule != current else { return }
+    let row = UInt32(address & 0xffff) << 16 | rule
+    if let last = rows.last, UInt32(rows.count) > pages[page].first, last >> 16 == row >> 16 {
+      rows[rows.count - 1] = row  // a later instruction at the same address has the last word
+    } else {
+      rows.append(row)
+    }
+    current = rule
+  }
+
+  /// The rule for a virtual address, found as the BPF program finds it; nil outside of the table.
+  public func rule(at address: UInt64) -> UnwindRule? {
+    guard address >> 16 >= basePage, address >> 16 - basePage < UInt64(pages.count) else { return nil }
+    let page = pages[Int(address >> 16 - basePage)]
+    let slice = rows[Int(page.first)..<Int(page.first + page.count)]
+    let key = UInt32(address & 0xffff)
+    guard let row = slice.last(where: { $0 >> 16 <= key }) else { return nil }
+    return rules[Int(row & 0xffff)]
+  }
+}

@@ -1,0 +1,53 @@
+import CLinuxShims
+import Glibc
+
+/// Waits for time to pass, for SIGINT, SIGTERM or SIGHUP, or for a process to exit: whichever comes first.
+public struct Waiter: ~Copyable {
+  public enum Event: Sendable, Hashable {
+    case timeout
+    case interrupted
+    case targetExited
+  }
+
+  private let signals: CInt
+  private let target: CInt
+
+  /// Blocks the signals that end a capture; must run before any thread exists.
+  public static func blockSignals() { clinux_block_termination(1) }
+
+  /// Lets a further SIGINT kill drip, once its result is being written.
+  public static func unblockSignals() { clinux_block_termination(0) }
+
+  public init(_ process: TargetProcess) {
+    signals = clinux_termination_descriptor()
+    target = process.exitDescriptor
+  }
+
+  deinit { if signals >= 0 { close(signals) } }
+
+  /// Waits until `deadline` (CLOCK_MONOTONIC seconds; nil for ever).
+  public func wait(until deadline: Double?) -> Event {
+    while true {
+      var milliseconds: CInt = -1
+      if let deadline {
+        let left = deadline - monotonicSeconds()
+        milliseconds = left <= 0 ? 0 : CInt(min(left * 1000 + 1, 1e9))
+      }
+      var descriptors = [
+        pollfd(fd: signals, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: target, events: Int16(POLLIN), revents: 0),
+      ]
+      guard poll(&descriptors, 2, milliseconds) >= 0 else { continue }
+      if descriptors[0].revents != 0 { return .interrupted }
+      if descriptors[1].revents != 0 { return .targetExited }
+      if let deadline, monotonicSeconds() >= deadline { return .timeout }
+    }
+  }
+}
+
+/// CLOCK_MONOTONIC in seconds.
+public func monotonicSeconds() -> Double {
+  var time = timespec()
+  clock_gettime(CLOCK_MONOTONIC, &time)
+  return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+}
