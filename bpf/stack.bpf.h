@@ -18,7 +18,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1); /* processes, set before the load */
+	__uint(max_entries, 2); /* two for each process */
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct drip_process);
@@ -299,6 +299,17 @@ found:
 unreadable:
 	s->end = DRIP_END_UNREADABLE;
 	return 1;
+}
+
+static __always_inline struct drip_process *process_image(__u32 process)
+{
+	__u32 index = process * 2;
+	struct drip_process *p = bpf_map_lookup_elem(&processes, &index);
+
+	if (!p || !p->active)
+		return p;
+	index += 1;
+	return bpf_map_lookup_elem(&processes, &index);
 }
 
 static __always_inline struct drip_scratch *scratch_claim(void)

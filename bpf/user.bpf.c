@@ -36,7 +36,7 @@ static __always_inline __u32 birth_now(void)
 static __always_inline __u32 call_site(struct pt_regs *ctx, __u32 process)
 {
 	struct drip_scratch *s = scratch_claim();
-	struct drip_process *p = bpf_map_lookup_elem(&processes, &process);
+	struct drip_process *p = process_image(process);
 	__u32 site;
 
 	if (!s || !p) {

@@ -1,32 +1,45 @@
+#define _GNU_SOURCE
 #include "CLinuxShims.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
-#include <stddef.h>
-#include <sys/signalfd.h>
+#include <string.h>
+#include <unistd.h>
 
-static sigset_t termination(void)
+static const int termination[] = {SIGINT, SIGTERM, SIGHUP};
+static int pipe_ends[2] = {-1, -1};
+
+static void note_signal(int signal)
 {
-	sigset_t set;
+	int saved = errno;
+	ssize_t written = write(pipe_ends[1], "", 1);
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	return set;
+	(void)written;
+	(void)signal;
+	errno = saved;
 }
 
-void clinux_block_termination(int block)
+static void set_handler(void (*handler)(int))
 {
-	sigset_t set = termination();
+	struct sigaction action;
 
-	pthread_sigmask(block ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+	memset(&action, 0, sizeof(action));
+	action.sa_handler = handler;
+	action.sa_flags = SA_RESTART;
+	for (size_t i = 0; i < sizeof(termination) / sizeof(termination[0]); i++)
+		sigaction(termination[i], &action, NULL);
 }
 
-int clinux_termination_descriptor(void)
+int clinux_catch_termination(void)
 {
-	sigset_t set = termination();
-	int descriptor = signalfd(-1, &set, SFD_CLOEXEC);
+	if (pipe_ends[0] < 0 && pipe2(pipe_ends, O_CLOEXEC | O_NONBLOCK))
+		return -errno;
+	set_handler(note_signal);
+	return pipe_ends[0];
+}
 
-	return descriptor < 0 ? -errno : descriptor;
+void clinux_release_termination(void)
+{
+	set_handler(SIG_DFL);
 }

@@ -34,7 +34,7 @@ struct TableLayout: Sendable, Hashable {
     let frames = frameBlocks * MemoryLayout<drip_frame_block>.stride
     let unwind =
       pages * MemoryLayout<drip_page>.stride + rowChunks * Int(DRIP_ROW_CHUNK_BYTES)
-      + Int(DRIP_RULES) * MemoryLayout<drip_rule>.stride + Int(DRIP_PROCESS_BYTES)
+      + Int(DRIP_RULES) * MemoryLayout<drip_rule>.stride + 2 * Int(DRIP_PROCESS_BYTES)
     let working =
       scratch * Int(DRIP_SCRATCH_BYTES)
       + Int(DRIP_CALL_BUCKETS) * Int(DRIP_CALLS_BYTES)

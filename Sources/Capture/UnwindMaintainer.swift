@@ -35,6 +35,7 @@ struct UnwindMaintainer {
   private var files: [FileID: File] = [:]
   private var mappings: [MemoryMapping] = []
   private var store = UnwindStore()
+  private var activeImage = 0
   private(set) var notes: [String] = []
 
   init(pid: Int32, isEnabled: Bool) {
@@ -97,6 +98,7 @@ struct UnwindMaintainer {
   /// The maps that the tables were placed in are gone (a backend was given up).
   mutating func forgetPlacements() {
     store = UnwindStore()
+    activeImage = 0
     for id in files.keys { files[id]?.placement = nil }
   }
 
@@ -122,19 +124,23 @@ struct UnwindMaintainer {
     }
   }
 
-  /// Writes the mapping table. Walks that run meanwhile see no mappings at all and follow frame pointers for
-  /// that instant; the rule cache is emptied, for an address may mean other code now.
-  private func writeMappings(_ kernel: borrowing KernelHalf) {
+  /// Writes the mapping table and an empty rule cache into the idle one of the process's two images, then makes
+  /// it the active one. A walk under way goes on with the old one.
+  private mutating func writeMappings(_ kernel: borrowing KernelHalf) {
     let limit = Int(DRIP_MAPPINGS)
     let entries = mappings.prefix(limit).map(entry)
-    kernel.processes.withMutableBytes { process in
-      process.storeBytes(of: 0, as: UInt32.self)
-      let table = (process + Int(DRIP_PROCESS_MAPPINGS_AT)).assumingMemoryBound(to: drip_mapping.self)
+    let next = activeImage ^ 1
+    kernel.processes.withMutableBytes { first in
+      let image = first + next * Int(DRIP_PROCESS_BYTES)
+      let table = (image + Int(DRIP_PROCESS_MAPPINGS_AT)).assumingMemoryBound(to: drip_mapping.self)
       for (index, entry) in entries.enumerated() { table[index] = entry }
-      let cache = process + Int(DRIP_PROCESS_CACHE_AT)
+      let cache = image + Int(DRIP_PROCESS_CACHE_AT)
       cache.initializeMemory(as: UInt64.self, repeating: 0, count: Int(DRIP_PC_CACHE))
-      process.storeBytes(of: UInt32(entries.count), as: UInt32.self)
+      image.storeBytes(of: UInt32(entries.count), as: UInt32.self)
+      // `active` stands behind the count of the first image.
+      first.storeBytes(of: UInt32(next), toByteOffset: 4, as: UInt32.self)
     }
+    activeImage = next
   }
 
   private func entry(_ mapping: MemoryMapping) -> drip_mapping {

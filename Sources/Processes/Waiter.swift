@@ -12,18 +12,17 @@ public struct Waiter: ~Copyable {
   private let signals: CInt
   private let target: CInt
 
-  /// Blocks the signals that end a capture; must run before any thread exists.
-  public static func blockSignals() { clinux_block_termination(1) }
+  /// Catches the signals that end a capture. To be called before the capture begins, so that none of them can
+  /// kill drip with its probes in place.
+  public static func catchSignals() { _ = clinux_catch_termination() }
 
   /// Lets a further SIGINT kill drip, once its result is being written.
-  public static func unblockSignals() { clinux_block_termination(0) }
+  public static func releaseSignals() { clinux_release_termination() }
 
   public init(_ process: TargetProcess) {
-    signals = clinux_termination_descriptor()
+    signals = clinux_catch_termination()
     target = process.exitDescriptor
   }
-
-  deinit { if signals >= 0 { close(signals) } }
 
   /// Waits until `deadline` (CLOCK_MONOTONIC seconds; nil for ever).
   public func wait(until deadline: Double?) -> Event {

@@ -62,7 +62,7 @@ struct Dump: AsyncParsableCommand {
     let snapshot = try await lastSnapshot(session.capture)
     builder.refreshMappings()
     await session.capture.detach()
-    Waiter.unblockSignals()
+    Waiter.releaseSignals()
 
     var tracker = growth
     tracker.add(snapshot)

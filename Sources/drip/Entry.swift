@@ -1,12 +1,9 @@
 import ArgumentParser
 import Glibc
-import Processes
 
 @main
 enum Entry {
   static func main() async {
-    // Before any thread is made, so that all inherit it: signals are taken where drip waits (Waiter).
-    Waiter.blockSignals()
     signal(SIGPIPE, SIG_IGN)
     do {
       var command = try Drip.parseAsRoot()

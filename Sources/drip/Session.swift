@@ -15,6 +15,7 @@ struct Session {
     let facts = SystemFacts.read()
     guard facts.canTrace else { throw Failure(.cannotAttach, CaptureError.notPrivileged.description) }
     guard facts.hasBTF else { throw Failure(.cannotAttach, CaptureError.noTypeInformation.description) }
+    Waiter.catchSignals()
     do {
       let target = try TargetProcess.open(pid: options.pid)
       let plan = try TargetPlan.make(for: target)

@@ -191,9 +191,11 @@ struct drip_mapping {
 	drip_u32 page_count; /* 0: no rows, follow the frame pointer */
 };
 
+/* A process's code as it was mapped at one time. There are two for each process, side by side: user space fills
+ * the idle one and then turns `active` of the first, so that no walk ever sees half of a change. */
 struct drip_process {
 	drip_u32 mapping_count;
-	drip_u32 reserved;
+	drip_u32 active; /* in the even one of the two: which is to be used */
 	struct drip_mapping mapping[DRIP_MAPPINGS];
 	drip_u64 pc_cache[DRIP_PC_CACHE]; /* pc << 16 | rule: one word, so it cannot tear */
 };

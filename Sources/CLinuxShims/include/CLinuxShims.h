@@ -5,8 +5,10 @@
 /// variadic syscall().
 int clinux_pidfd_open(int32_t pid);
 
-/// Blocks (1) or unblocks (0) SIGINT, SIGTERM and SIGHUP for the calling thread and those that it makes.
-void clinux_block_termination(int block);
+/// Catches SIGINT, SIGTERM and SIGHUP from now on: the result is a pipe that becomes readable when one comes, or
+/// -errno. A signalfd would not do: it needs the signals blocked in every thread, and Dispatch's main thread waits
+/// with none blocked.
+int clinux_catch_termination(void);
 
-/// A signalfd that is readable once one of those signals has come, or -errno.
-int clinux_termination_descriptor(void);
+/// Gives those signals their usual meaning back.
+void clinux_release_termination(void);
