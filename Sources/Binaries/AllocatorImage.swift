@@ -60,10 +60,13 @@ public struct AllocatorImage: Sendable, Hashable {
     let kind = AllocatorNames.kind(of: symbols, soname: elf.soname)
     let calls = AllocatorNames.c + (kind.isLibc ? [] : AllocatorNames.replacements)
 
+    // A library's hidden malloc serves that library alone; in a static program there is nobody else, and the
+    // linker of a static PIE hides glibc's.
+    let isStatic = elf.isStaticProgram
     var entries: [Entry] = []
     for (name, call) in calls {
-      // An indirect symbol's address is its resolver's; a local one is some file's private helper.
-      guard let symbol = symbols[name], !symbol.isIndirect, !symbol.isLocal else { continue }
+      // An indirect symbol's address is its resolver's.
+      guard let symbol = symbols[name], !symbol.isIndirect, isStatic || !symbol.isLocal else { continue }
       if let known = entries.firstIndex(where: { $0.address == symbol.address }) {
         entries[known].names.append(name)
         entries[known].size = max(entries[known].size, symbol.size)
@@ -72,7 +75,8 @@ public struct AllocatorImage: Sendable, Hashable {
       }
     }
     let names = Set(entries.flatMap(\.names))
-    guard names.contains("malloc"), names.contains("free"), names.contains("calloc") || names.contains("realloc")
+    guard names.contains("malloc"), names.contains("free"),
+      names.contains("calloc") || names.contains("realloc")
     else { return nil }
     self.kind = kind
     self.entries = entries.sorted { ($0.call.rawValue, $0.address) < ($1.call.rawValue, $1.address) }

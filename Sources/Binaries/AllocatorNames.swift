@@ -52,7 +52,9 @@ enum AllocatorNames {
 
   static func kind(of symbols: [String: ELFSymbol], soname: String?) -> AllocatorImage.Kind {
     if let kind = telltales.first(where: { symbols[$0.name] != nil })?.kind { return kind }
-    if symbols["__libc_malloc"] != nil, glibcFunctions.contains(where: { symbols[$0] != nil }) { return .glibc }
+    if symbols["__libc_malloc"] != nil, glibcFunctions.contains(where: { symbols[$0] != nil }) {
+      return .glibc
+    }
     return soname?.hasPrefix("libc.musl") == true ? .musl : .unknown
   }
 }

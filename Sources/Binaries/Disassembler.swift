@@ -31,7 +31,8 @@ public struct Disassembler: ~Copyable {
   }
 
   /// The instructions from the first byte on, up to a limit or to bytes that are none.
-  public borrowing func instructions(_ code: [UInt8], at address: UInt64, limit: Int = .max) -> [Instruction] {
+  public borrowing func instructions(_ code: [UInt8], at address: UInt64, limit: Int = .max) -> [Instruction]
+  {
     var result: [Instruction] = []
     walk(code, at: address, skipsGaps: false) { offset in
       guard result.count < limit else { return false }
@@ -111,7 +112,9 @@ public struct Disassembler: ~Copyable {
     return mnemonic.hasSuffix("jmp") ? .jump : .conditionalJump
   }
 
-  private borrowing func isIn(_ group: cs_group_type) -> Bool { cs_insn_group(handle, scratch, group.rawValue) }
+  private borrowing func isIn(_ group: cs_group_type) -> Bool {
+    cs_insn_group(handle, scratch, group.rawValue)
+  }
 
   /// Registers that the text shows as a destination. Capstone 4 misses the access of some operands; a write
   /// assumed too much costs a slower probe, one missed would cost a wrong size.
@@ -119,7 +122,8 @@ public struct Disassembler: ~Copyable {
     let readers = ["cmp", "test", "bt", "nop", "push", "call", "jmp"]
     guard !readers.contains(mnemonic) else { return [] }
     let exchanges = mnemonic.contains("xchg") || mnemonic.contains("xadd")
-    return operands.split(separator: ",").prefix(exchanges ? 2 : 1).reduce(into: RegisterSet()) { result, operand in
+    return operands.split(separator: ",").prefix(exchanges ? 2 : 1).reduce(into: RegisterSet()) {
+      result, operand in
       result.formUnion(RegisterSet.byName[String(operand.drop { $0 == " " })] ?? [])
     }
   }

@@ -17,14 +17,17 @@ extension ELFFile {
       let notes = try? bytes.read(at: range.lowerBound, count: Int(range.upperBound - range.lowerBound))
     else { return nil }
     var at = 0
-    while let nameSize = notes.integer(UInt32.self, at: at), let size = notes.integer(UInt32.self, at: at + 4),
+    while let nameSize = notes.integer(UInt32.self, at: at),
+      let size = notes.integer(UInt32.self, at: at + 4),
       let type = notes.integer(UInt32.self, at: at + 8)
     {
       let name = at + 12
       let start = padded(name + Int(nameSize), alignment)
       let end = start + Int(size)
       guard end <= notes.count else { return nil }
-      if type == 3, nameSize == 4, notes[name..<name + 4].elementsEqual([0x47, 0x4e, 0x55, 0]), (2...64).contains(size) {
+      if type == 3, nameSize == 4, notes[name..<name + 4].elementsEqual([0x47, 0x4e, 0x55, 0]),
+        (2...64).contains(size)
+      {
         return notes[start..<end].map(hex).joined()
       }
       at = padded(end, alignment)
@@ -32,7 +35,9 @@ extension ELFFile {
     return nil
   }
 
-  private static func padded(_ value: Int, _ alignment: Int) -> Int { (value + alignment - 1) & ~(alignment - 1) }
+  private static func padded(_ value: Int, _ alignment: Int) -> Int {
+    (value + alignment - 1) & ~(alignment - 1)
+  }
 
   private static func hex(_ byte: UInt8) -> String {
     (byte < 16 ? "0" : "") + String(byte, radix: 16)

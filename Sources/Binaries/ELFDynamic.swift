@@ -18,7 +18,8 @@ struct DynamicTable: Sendable {
       let table = try? bytes.read(at: range.lowerBound, count: Int(range.upperBound - range.lowerBound))
     else { return }
     for at in stride(from: 0, to: max(table.count - 15, 0), by: 16) {
-      guard let tag = table.integer(UInt64.self, at: at), tag != 0, let value = table.integer(UInt64.self, at: at + 8)
+      guard let tag = table.integer(UInt64.self, at: at), tag != 0,
+        let value = table.integer(UInt64.self, at: at + 8)
       else { return }
       entries.append((tag, value))
     }
@@ -53,7 +54,8 @@ extension ELFFile {
   private func dynamicString(at name: UInt64) -> String? {
     guard let strings = dynamic[DynamicTable.Tag.strings].flatMap(fileOffset(ofAddress:)),
       let size = dynamic[DynamicTable.Tag.stringSize], name < size,
-      let text = try? bytes.read(at: strings &+ name, count: Int(min(size - name, 4096, remaining(strings &+ name))))
+      let text = try? bytes.read(
+        at: strings &+ name, count: Int(min(size - name, 4096, remaining(strings &+ name))))
     else { return nil }
     return text.string(at: 0, limit: 4096)
   }

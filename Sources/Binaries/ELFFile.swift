@@ -92,7 +92,8 @@ public final class ELFFile: Sendable {
   /// Bytes between the lowest and the highest address of code; 0 if there is none, or if it is absurd.
   public var executableSpan: Int {
     let code = segments.filter(\.isExecutable)
-    guard let low = code.map(\.address).min(), let high = code.map({ $0.address &+ $0.memorySize }).max(), high > low,
+    guard let low = code.map(\.address).min(), let high = code.map({ $0.address &+ $0.memorySize }).max(),
+      high > low,
       high - low < 1 << 40
     else { return 0 }
     return Int(high - low)

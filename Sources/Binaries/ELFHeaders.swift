@@ -28,8 +28,10 @@ struct ELFHeaders {
     guard header[5] == 1 else { throw .wrongByteOrder }
     guard let type = header.integer(UInt16.self, at: 16), let machine = header.integer(UInt16.self, at: 18),
       let programs = header.integer(UInt64.self, at: 32), let table = header.integer(UInt64.self, at: 40),
-      let programSize = header.integer(UInt16.self, at: 54), let programCount = header.integer(UInt16.self, at: 56),
-      let sectionSize = header.integer(UInt16.self, at: 58), let sectionCount = header.integer(UInt16.self, at: 60),
+      let programSize = header.integer(UInt16.self, at: 54),
+      let programCount = header.integer(UInt16.self, at: 56),
+      let sectionSize = header.integer(UInt16.self, at: 58),
+      let sectionCount = header.integer(UInt16.self, at: 60),
       let names = header.integer(UInt16.self, at: 62)
     else { throw .truncated(what: "the header") }
     guard machine == Self.machineX86 else { throw .wrongMachine(machine) }
@@ -48,7 +50,8 @@ struct ELFHeaders {
 
   /// What a file too short for a 64-bit header is.
   private static func identify(_ bytes: any ByteSource) -> BinaryError {
-    guard let start = try? bytes.read(at: 0, count: 5), start[0..<4].elementsEqual([0x7f, 0x45, 0x4c, 0x46]) else {
+    guard let start = try? bytes.read(at: 0, count: 5), start[0..<4].elementsEqual([0x7f, 0x45, 0x4c, 0x46])
+    else {
       return .notELF
     }
     return start[4] == 1 ? .thirtyTwoBit : .truncated(what: "the header")
@@ -56,8 +59,10 @@ struct ELFHeaders {
 
   private mutating func add(_ table: [UInt8], at: Int, _ bytes: any ByteSource) throws(BinaryError) {
     guard let kind = table.integer(UInt32.self, at: at), let flags = table.integer(UInt32.self, at: at + 4),
-      let offset = table.integer(UInt64.self, at: at + 8), let address = table.integer(UInt64.self, at: at + 16),
-      let fileSize = table.integer(UInt64.self, at: at + 32), let memorySize = table.integer(UInt64.self, at: at + 40),
+      let offset = table.integer(UInt64.self, at: at + 8),
+      let address = table.integer(UInt64.self, at: at + 16),
+      let fileSize = table.integer(UInt64.self, at: at + 32),
+      let memorySize = table.integer(UInt64.self, at: at + 40),
       let alignment = table.integer(UInt64.self, at: at + 48)
     else { return }
     // A segment that is not in the file cannot be read; the others still can.

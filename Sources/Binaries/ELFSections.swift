@@ -24,12 +24,16 @@ extension ELFFile {
       var names: [Int] = []
       var sections: [Section] = []
       for at in stride(from: 0, to: table.count, by: headerSize) {
-        guard let name = table.integer(UInt32.self, at: at), let type = table.integer(UInt32.self, at: at + 4),
-          let address = table.integer(UInt64.self, at: at + 16), let start = table.integer(UInt64.self, at: at + 24),
-          let size = table.integer(UInt64.self, at: at + 32), let link = table.integer(UInt32.self, at: at + 40)
+        guard let name = table.integer(UInt32.self, at: at),
+          let type = table.integer(UInt32.self, at: at + 4),
+          let address = table.integer(UInt64.self, at: at + 16),
+          let start = table.integer(UInt64.self, at: at + 24),
+          let size = table.integer(UInt64.self, at: at + 32),
+          let link = table.integer(UInt32.self, at: at + 40)
         else { return [] }
         names.append(Int(name))
-        sections.append(Section(name: "", type: type, address: address, offset: start, size: size, link: link))
+        sections.append(
+          Section(name: "", type: type, address: address, offset: start, size: size, link: link))
       }
       var strings: [UInt8] = []
       if headers.sectionNames < sections.count, sections[headers.sectionNames].size < 1 << 24 {

@@ -8,7 +8,7 @@ public struct ELFSymbol: Sendable, Hashable {
   public var size: UInt64
   /// STT_GNU_IFUNC: the symbol names a resolver, not the function.
   public var isIndirect: Bool
-  /// STB_LOCAL: private to one object file, so nobody else calls it by this name.
+  /// STB_LOCAL: private to one source file, or hidden by the linker. Nobody outside of the file calls it.
   public var isLocal: Bool
 
   public init(name: String, address: UInt64, size: UInt64, isIndirect: Bool = false, isLocal: Bool = false) {
@@ -30,12 +30,14 @@ struct SymbolTableRange {
 
 extension ELFFile {
   /// The function symbols of these names: from the dynamic table, which the loader goes by, and for names not
-  /// in it from .symtab, which is all that a static program has. Of several symbols of one name a global one
-  /// wins over a local one, and then the first. Throws `truncated` for tables outside of the file or over
+  /// in it from .symtab, which is all that a static program has. Of several symbols of one name the first
+  /// global one wins, else the last local one: linkers put what they have hidden behind what was local before. Throws `truncated` for tables outside of the file or over
   /// 256 MiB, and what reading throws.
   public func symbols(named names: Set<String>) throws(BinaryError) -> [String: ELFSymbol] {
     var found: [String: ELFSymbol] = [:]
-    let tables = [dynamicSymbolTable() ?? table(ofType: Section.dynamicSymbols), table(ofType: Section.symbolTable)]
+    let tables = [
+      dynamicSymbolTable() ?? table(ofType: Section.dynamicSymbols), table(ofType: Section.symbolTable),
+    ]
     for table in tables {
       guard let table else { continue }
       for (name, symbol) in try SymbolSearch(names: names).run(table, bytes) {
@@ -82,12 +84,15 @@ extension ELFFile {
   /// the chain of the highest bucket.
   private func gnuHashCount(at offset: UInt64) -> UInt64? {
     guard let head = try? bytes.read(at: offset, count: 16), let buckets = head.integer(UInt32.self, at: 0),
-      let first = head.integer(UInt32.self, at: 4), let filter = head.integer(UInt32.self, at: 8), buckets < 1 << 24
+      let first = head.integer(UInt32.self, at: 4), let filter = head.integer(UInt32.self, at: 8),
+      buckets < 1 << 24
     else { return nil }
     let bucketsAt = offset + 16 + UInt64(filter) * 8
     guard let words = try? bytes.read(at: bucketsAt, count: Int(buckets) * 4) else { return nil }
     var last: UInt32 = 0
-    for at in stride(from: 0, to: words.count, by: 4) { last = max(last, words.integer(UInt32.self, at: at) ?? 0) }
+    for at in stride(from: 0, to: words.count, by: 4) {
+      last = max(last, words.integer(UInt32.self, at: at) ?? 0)
+    }
     // Nothing is hashed, so nothing is defined.
     guard last >= first, last > 0 else { return UInt64(first) }
     var index = UInt64(last)
@@ -95,7 +100,8 @@ extension ELFFile {
     while index < UInt64(UInt32.max) {
       // 1,024 links at a time, fewer at the end of the file.
       let at = chains + (index - UInt64(first)) * 4
-      guard at < bytes.count, let part = try? bytes.read(at: at, count: Int(min(4096, bytes.count - at)) & ~3),
+      guard at < bytes.count,
+        let part = try? bytes.read(at: at, count: Int(min(4096, bytes.count - at)) & ~3),
         !part.isEmpty
       else { return nil }
       for link in stride(from: 0, to: part.count, by: 4) {

@@ -20,7 +20,9 @@ public enum EntrySite: Sendable, Hashable {
   ///   - address: the virtual address of its first byte.
   ///   - argumentCount: how many of rdi, rsi, rdx must be intact.
   public static func choose(code: [UInt8], address: UInt64, argumentCount: Int) -> EntrySite {
-    guard let disassembler = Disassembler() else { return .unprobeable(why: "the disassembler does not start") }
+    guard let disassembler = Disassembler() else {
+      return .unprobeable(why: "the disassembler does not start")
+    }
     // 15 bytes is the longest instruction.
     let start = disassembler.instructions(
       Array(code.prefix(Int(farthest) + 15)), at: address, limit: mostInstructions)
@@ -44,7 +46,9 @@ public enum EntrySite: Sendable, Hashable {
     case stopped(String)
   }
 
-  private static func sweep(_ start: [Instruction], from address: UInt64, keeping arguments: RegisterSet) -> Sweep {
+  private static func sweep(_ start: [Instruction], from address: UInt64, keeping arguments: RegisterSet)
+    -> Sweep
+  {
     for instruction in start {
       let place = "`\(instruction.text)` at \(offset(instruction.address, address))"
       guard instruction.address &- address <= farthest else { break }

@@ -26,7 +26,9 @@ struct SymbolSearch {
 
   /// Where the names stand. Linkers let one string be the end of another ("malloc" in "xmalloc"), so what
   /// stands before a name does not matter, only that a zero ends it.
-  private func nameOffsets(_ table: SymbolTableRange, _ bytes: any ByteSource) throws(BinaryError) -> [UInt32: Int] {
+  private func nameOffsets(_ table: SymbolTableRange, _ bytes: any ByteSource) throws(BinaryError) -> [UInt32:
+    Int]
+  {
     var offsets: [UInt32: Int] = [:]
     var at: UInt64 = 0
     while at < table.stringBytes {
@@ -36,7 +38,9 @@ struct SymbolSearch {
       let part = try bytes.read(at: table.strings + start, count: Int(end - start))
       part.withUnsafeBytes { part in
         var from = Int(at - start)
-        while from < part.count, let base = part.baseAddress, let zero = memchr(base + from, 0, part.count - from) {
+        while from < part.count, let base = part.baseAddress,
+          let zero = memchr(base + from, 0, part.count - from)
+        {
           let stop = base.distance(to: UnsafeRawPointer(zero))
           for (index, name) in names.enumerated() where stop >= name.count {
             if memcmp(base + stop - name.count, name, name.count) == 0 {
@@ -73,8 +77,9 @@ struct SymbolSearch {
           // STT_FUNC or STT_GNU_IFUNC, and not SHN_UNDEF: a non-PIE program gives an address to what it imports.
           guard type == 2 || type == 10, section != 0, address != 0 else { continue }
           let text = String(decoding: names[index], as: UTF8.self)
+          // STB_LOCAL is 0.
           let isLocal = part[entry + 4] >> 4 == 0
-          if let known = found[text], !known.isLocal || isLocal { continue }
+          if let known = found[text], !known.isLocal { continue }
           found[text] = ELFSymbol(
             name: text, address: address,
             size: UInt64(littleEndian: part.loadUnaligned(fromByteOffset: entry + 16, as: UInt64.self)),

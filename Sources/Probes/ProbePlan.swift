@@ -14,7 +14,8 @@ public struct ProbePlan: Sendable, Hashable {
   public var notes: [String]
 
   public init(
-    path: String, displayPath: String, allocator: AllocatorImage.Kind, sites: [ProbeSite], notes: [String] = []
+    path: String, displayPath: String, allocator: AllocatorImage.Kind, sites: [ProbeSite],
+    notes: [String] = []
   ) {
     self.path = path
     self.displayPath = displayPath

@@ -19,7 +19,8 @@ public struct ProbeSite: Sendable, Hashable {
   public var reason: String
 
   public init(
-    call: AllocatorCall, names: [String], functionAddress: UInt64, fileOffset: UInt64, offsetInFunction: UInt64,
+    call: AllocatorCall, names: [String], functionAddress: UInt64, fileOffset: UInt64,
+    offsetInFunction: UInt64,
     instruction: String, isEmulated: Bool, reason: String
   ) {
     self.call = call

@@ -63,9 +63,14 @@ struct AllocatorImageTests {
     #expect(image.kind == .unknown && image.entries.map(\.names) == [["malloc"], ["realloc"], ["free"]])
     let half = "void *malloc(unsigned long n) { return 0; } void free(void *p) {}"
     #expect(try AllocatorImage(try ToyProgram(half, flags: flags).elf) == nil)
-    // A program's own static functions are not the allocator.
-    let hidden = ToyProgramSource.library.replacing("\nvoid", with: "\n__attribute__((visibility(\"hidden\"))) void")
+    // A library's own hidden functions are not the program's allocator.
+    let hidden = ToyProgramSource.library.replacing(
+      "\nvoid", with: "\n__attribute__((visibility(\"hidden\"))) void")
     #expect(try AllocatorImage(try ToyProgram(hidden, flags: flags + ["-fvisibility=hidden"]).elf) == nil)
+    // Nor is what a program calls free for itself.
+    let local = "static void free(void *p) { __asm__ volatile (\"\"); } int main(void) { free(0); return 0; }"
+    let program = try ToyProgram("__attribute__((noinline)) " + local, flags: ["-fno-builtin"]).elf
+    #expect(try AllocatorImage(program) == nil)
   }
 
   @Test("a sanitizer is named", .enabled(if: ToyProgram.isPossible))

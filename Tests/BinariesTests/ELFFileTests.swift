@@ -49,7 +49,9 @@ struct ELFFileTests {
   func notFiles() {
     #expect(throws: BinaryError.notRegularFile(path: "/dev/null")) { try FileBytes(path: "/dev/null") }
     #expect(throws: BinaryError.notRegularFile(path: "/tmp")) { try FileBytes(path: "/tmp") }
-    #expect(throws: BinaryError.unreadable(path: "/nonexistent", code: 2)) { try FileBytes(path: "/nonexistent") }
+    #expect(throws: BinaryError.unreadable(path: "/nonexistent", code: 2)) {
+      try FileBytes(path: "/nonexistent")
+    }
   }
 
   @Test("the C library")
@@ -82,7 +84,7 @@ struct ELFFileTests {
 
   @Test("symbols without section headers are those with")
   func sectionless() throws {
-    let names: Set<String> = ["malloc", "free", "memcpy", "gnu_get_libc_version", "no_such_function"]
+    let names: Set<String> = ["malloc", "free", "strlen", "gnu_get_libc_version", "no_such_function"]
     let file = try FileBytes(path: SystemFile.libc)
     var bytes = try file.read(at: 0, count: Int(file.count))
     let whole = try ELFFile(MemoryBytes(bytes)).symbols(named: names)
@@ -92,16 +94,18 @@ struct ELFFileTests {
     #expect(bare.sections.isEmpty)
     #expect(try bare.symbols(named: names) == whole)
     #expect(Set(whole.keys) == names.subtracting(["no_such_function"]))
-    #expect(whole["memcpy"]?.isIndirect == true && whole["malloc"]?.isIndirect == false)
-    #expect(try ToyProgram.run("/usr/bin/objdump", ["-T", SystemFile.libc]).contains(
-      String(try #require(whole["malloc"]).address, radix: 16)))
+    #expect(whole["strlen"]?.isIndirect == true && whole["malloc"]?.isIndirect == false)
+    #expect(
+      try ToyProgram.run("/usr/bin/objdump", ["-T", SystemFile.libc]).contains(
+        String(try #require(whole["malloc"]).address, radix: 16)))
   }
 
   @Test("a program by gcc, whole and stripped", .enabled(if: ToyProgram.isPossible))
   func programs() throws {
-    let whole = try ToyProgram("static void helper(void) {} int main(void) { helper(); return 0; }").elf
+    let whole = try ToyProgram(ToyProgramSource.scopes).elf
     #expect(whole.isPIE && whole.hasSymbolTable && !whole.isStripped && whole.soname == nil)
-    #expect(try whole.symbols(named: ["main"])["main"]?.isLocal == false)
+    let found = try whole.symbols(named: ["main", "helper", "hidden"])
+    #expect(found.mapValues(\.isLocal) == ["main": false, "helper": true, "hidden": true])
     #expect(whole.needed == ["libc.so.6"])
     let stripped = try ToyProgram(flags: ["-no-pie"], strips: true).elf
     #expect(!stripped.isPIE && stripped.type == .executable && stripped.isStripped)
@@ -110,7 +114,9 @@ struct ELFFileTests {
     // The old hash table in place of the new.
     for style in ["sysv", "gnu"] {
       let library = ToyProgramSource.library
-      let elf = try ToyProgram(library, flags: ["-shared", "-fPIC", "-Wl,--hash-style=\(style)"], strips: true).elf
+      let elf = try ToyProgram(
+        library, flags: ["-shared", "-fPIC", "-Wl,--hash-style=\(style)"], strips: true
+      ).elf
       #expect(try elf.symbols(named: ["malloc", "free", "internal"]).keys.sorted() == ["free", "malloc"])
     }
   }
@@ -119,7 +125,9 @@ struct ELFFileTests {
   func prefixes() throws {
     let bytes = try ToyProgram().contents
     var refused = 0
-    for count in stride(from: 0, to: bytes.count, by: 64) where !survives(Array(bytes.prefix(count))) { refused += 1 }
+    for count in stride(from: 0, to: bytes.count, by: 64) where !survives(Array(bytes.prefix(count))) {
+      refused += 1
+    }
     #expect(refused > 0)
     #expect(survives(bytes))
   }
@@ -160,6 +168,11 @@ struct ELFFileTests {
 }
 
 enum ToyProgramSource {
+  static let scopes = """
+    __attribute__((noinline)) static void helper(void) { __asm__ volatile (""); }
+    __attribute__((noinline, visibility("hidden"))) void hidden(void) { __asm__ volatile (""); }
+    int main(void) { helper(); hidden(); return 0; }
+    """
   /// An allocator in name only.
   static let library = """
     typedef unsigned long size_t;

@@ -30,7 +30,8 @@ struct EntrySiteTests {
 
   @Test("test and je, as in free")
   func testJe() {
-    #expect(choose([0x48, 0x85, 0xff, 0x74, 0x01, 0xc3, 0xc3]) == .emulated(offset: 3, instruction: "je 0x1006"))
+    #expect(
+      choose([0x48, 0x85, 0xff, 0x74, 0x01, 0xc3, 0xc3]) == .emulated(offset: 3, instruction: "je 0x1006"))
   }
 
   @Test(
@@ -150,7 +151,8 @@ struct EntrySiteTests {
   @Test("what the kernel takes no probe on")
   func refused() {
     // cs nopw, 10 bytes, alone; and lock inc before an overwritten argument.
-    #expect(why(choose([0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0])) == "there are only nops at the symbol")
+    #expect(
+      why(choose([0x66, 0x2e, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0])) == "there are only nops at the symbol")
     guard case .unprobeable = choose([0xf0, 0x48, 0xff, 0x00, 0x31, 0xff, 0x53]) else {
       Issue.record("lock")
       return

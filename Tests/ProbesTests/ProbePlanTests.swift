@@ -15,7 +15,8 @@ struct ProbePlanTests {
   private static let isGlibc236: Bool = {
     var text = [CChar](repeating: 0, count: 64)
     confstr(Int32(_CS_GNU_LIBC_VERSION), &text, text.count)
-    return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self) == "glibc 2.36"
+    return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+      == "glibc 2.36"
   }()
 
   private func candidate(_ path: String, isExecutable: Bool = false) throws -> PlanCandidate {
@@ -26,7 +27,9 @@ struct ProbePlanTests {
 
   @Test("a program on the C library's allocator")
   func libc() throws {
-    let plan = try ProbePlan.make(candidates: [try candidate(Self.python, isExecutable: true), try candidate(Self.libc)])
+    let plan = try ProbePlan.make(candidates: [
+      try candidate(Self.python, isExecutable: true), try candidate(Self.libc),
+    ])
     #expect(plan.path == Self.libc && plan.allocator == .glibc && plan.notes.isEmpty)
     try check(plan)
   }
@@ -83,7 +86,9 @@ struct ProbePlanTests {
     var libc = try candidate(Self.libc)
     let data = try #require(libc.elf.segments.first { !$0.isExecutable }).address
     for address in [0, data + 64, .max, .max - 10] as [UInt64] {
-      libc.image?.entries = [AllocatorImage.Entry(call: .malloc, names: ["malloc"], address: address, size: .max)]
+      libc.image?.entries = [
+        AllocatorImage.Entry(call: .malloc, names: ["malloc"], address: address, size: .max)
+      ]
       #expect(throws: PlanError.self) { try ProbePlan.make(candidates: [libc]) }
     }
   }

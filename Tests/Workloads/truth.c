@@ -1,279 +1,516 @@
-/* truth SEED OPS THREADS: allocates and frees at random through every entry point of the C allocator and keeps
- * the truth itself, per call site. Each site is one function with one call; each is called from two others, so
- * that several stacks lead to one site.
+/*
+ * truth SEED OPS THREADS — random work on every entry point of glibc's allocator, counted by itself, exactly.
  *
- * What counts, as in docs/architecture.md: requested bytes. A realloc that succeeds frees the old object at its
- * site and allocates the new one at the realloc's; one that fails changes nothing; realloc(p, 0) frees.
+ * Each call of the allocator stands in a function of its own, `site_*`, and the truth is kept per such function:
  *
- * What the library allocates inside (glibc 2.36, seen with an interposer): strdup malloc(length + 1); strndup
- * likewise; getline's first buffer malloc(120); asprintf malloc(100), then realloc(length + 1). */
-#include "workload.h"
-#include <errno.h>
+ *   size       is what was asked for: malloc(n), calloc(a, b) = a * b, posix_memalign(…, n), pvalloc(n) = n unrounded.
+ *   malloc(0)  is an object of 0 bytes.
+ *   realloc    of an object is a free at that object's site and an allocation at the realloc's, moved or not;
+ *              realloc(NULL, n) is an allocation; realloc(p, 0) frees p and gives NULL: a free only.
+ *   failures   change nothing: sizes that nobody has, products that overflow, alignments that are none.
+ *   free(NULL) is nothing.
+ *
+ * Library functions that allocate count as what they ask malloc for, at the site that calls them (seen with an
+ * interposer on glibc 2.36):
+ *
+ *   strdup(s)      malloc(strlen + 1)
+ *   strndup(s, n)  malloc(min(n, strlen) + 1)
+ *   getline        malloc(120) for a line that fits into it
+ *   asprintf       up to 2.36: malloc(100), then realloc(exact), or malloc(exact) and free if that is less than
+ *                  half; either way 2 allocations and 1 free of 100 bytes. From 2.37 on: malloc(exact), by its source.
+ *
+ * Objects lie in a pool of slots that all threads share, so most are freed by another thread than they were made by.
+ * What is in the pool at the end is outstanding. All threads are started before READY, since pthread_create callocs.
+ *
+ * Output after DONE, one line per site, then the sum:
+ *   SITE name allocs frees allocated_bytes freed_bytes outstanding_objects outstanding_bytes
+ *   TOTAL allocs frees allocated_bytes freed_bytes outstanding_objects outstanding_bytes
+ */
+#define _GNU_SOURCE
+#include <gnu/libc-version.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
+
+#include "workload.h"
 
 enum {
-	MALLOC_A, MALLOC_B, MALLOC_C, BIG_MALLOC, CALLOC_A, CALLOC_B, REALLOC_NULL, REALLOC_GROW, REALLOC_SHRINK,
-	REALLOC_ANY, REALLOCARRAY, REALLOCARRAY_NULL, POSIX_MEMALIGN, ALIGNED_ALLOC, MEMALIGN, VALLOC, PVALLOC, STRDUP,
-	STRNDUP, ASPRINTF, GETLINE, SITES
-};
-static const char *const names[SITES] = {
-	"site_malloc_a", "site_malloc_b", "site_malloc_c", "site_big_malloc", "site_calloc_a", "site_calloc_b",
-	"site_realloc_null", "site_realloc_grow", "site_realloc_shrink", "site_realloc_any", "site_reallocarray",
-	"site_reallocarray_null", "site_posix_memalign", "site_aligned_alloc", "site_memalign", "site_valloc",
-	"site_pvalloc", "site_strdup", "site_strndup", "site_asprintf", "site_getline",
+	slot_count = 4096,
+	most_threads = 64,
+	line_count = 512,
+	mmap_threshold = 128 << 10,
+	getline_buffer = 120,
+	asprintf_buffer = 100,
 };
 
-static struct {
-	atomic_ullong allocs, frees, allocated, freed;
-} truth[SITES];
+/* More than this outstanding, and only small objects are made: eight threads may overshoot it by 64 MiB each. */
+#define BYTES_LIMIT ((int64_t)384 << 20)
 
-struct object {
-	void *address;
-	size_t size;
+struct worker {
+	pthread_t thread;
+	struct rng rng;
+	uint64_t ops;
+	FILE *lines;
+	char text[100];
+};
+
+/* Every site makes one call. `old` matters to the reallocs only. */
+typedef void *(*site_function)(void *old, size_t size, struct worker *worker);
+
+#define SITE(name) FRAME static void *site_##name(void *old, size_t size, struct worker *worker)
+#define UNUSED ((void)old, (void)size, (void)worker)
+
+SITE(malloc_tiny) { UNUSED; return malloc(size); }
+SITE(malloc_a) { UNUSED; return malloc(size); }
+SITE(malloc_b) { UNUSED; return malloc(size); }
+SITE(malloc_zero) { UNUSED; return malloc(0); }
+SITE(malloc_huge) { UNUSED; return malloc(size); }
+SITE(big_malloc) { UNUSED; return malloc(size); }
+SITE(calloc_one) { UNUSED; return calloc(1, size); }
+SITE(calloc_many) { UNUSED; return calloc(size / 8, 8); }
+SITE(calloc_overflow) { UNUSED; return calloc(size, 4); }
+SITE(realloc_null) { UNUSED; return realloc(NULL, size); }
+SITE(realloc_any) { UNUSED; return realloc(old, size); }
+SITE(realloc_grow) { UNUSED; return realloc(old, size); }
+SITE(realloc_shrink) { UNUSED; return realloc(old, size); }
+SITE(realloc_same) { UNUSED; return realloc(old, size); }
+SITE(realloc_zero) { UNUSED; return realloc(old, 0); }
+SITE(realloc_huge) { UNUSED; return realloc(old, size); }
+SITE(reallocarray) { UNUSED; return reallocarray(old, size / 16, 16); }
+SITE(reallocarray_null) { UNUSED; return reallocarray(NULL, size / 4, 4); }
+SITE(reallocarray_overflow) { UNUSED; return reallocarray(old, size, 4); }
+SITE(aligned_alloc) { UNUSED; return aligned_alloc(64, size); }
+SITE(memalign) { UNUSED; return memalign(256, size); }
+SITE(memalign_big) { UNUSED; return memalign(1 << 16, size); }
+SITE(valloc) { UNUSED; return valloc(size); }
+SITE(pvalloc) { UNUSED; return pvalloc(size); }
+SITE(strdup) { UNUSED; return strdup(worker->text); }
+SITE(strndup) { UNUSED; return strndup(worker->text, size); }
+
+SITE(posix_memalign)
+{
+	void *result = NULL;
+
+	UNUSED;
+	return posix_memalign(&result, 128, size) == 0 ? result : NULL;
+}
+
+SITE(posix_memalign_invalid)
+{
+	void *result = NULL;
+
+	UNUSED;
+	return posix_memalign(&result, 3, size) == 0 ? result : NULL;
+}
+
+SITE(posix_memalign_huge)
+{
+	void *result = NULL;
+
+	UNUSED;
+	return posix_memalign(&result, 64, size) == 0 ? result : NULL;
+}
+
+SITE(asprintf)
+{
+	char *result = NULL;
+
+	UNUSED;
+	return asprintf(&result, "%s", worker->text) >= 0 ? result : NULL;
+}
+
+SITE(getline)
+{
+	char *line = NULL;
+	size_t capacity = 0;
+
+	UNUSED;
+	return getline(&line, &capacity, worker->lines) >= 0 ? line : NULL;
+}
+
+enum kind {
+	makes,      /* a new object of the size it is given */
+	makes_zero, /* of 0 bytes */
+	makes_text, /* a copy of the worker's text */
+	makes_part, /* a copy of the beginning of the worker's text */
+	prints,     /* asprintf */
+	reads,      /* getline */
+	fails,      /* nothing, and must return NULL */
+	remakes,    /* the object anew, with another size */
+	remakes_same,
+	unmakes,    /* realloc(p, 0) */
+	fails_old,  /* nothing, and the object stays as it was */
+};
+
+/* How a site's sizes are chosen. */
+enum sizes { tiny, usual, multiple8, multiple16, big, less, more, nobody_has, overflows };
+
+#define ROW(name, kind, sizes, weight) { "site_" #name, site_##name, kind, sizes, weight }
+static const struct site {
+	const char *name;
+	site_function call;
+	enum kind kind;
+	enum sizes sizes;
+	unsigned weight;
+} sites[] = {
+	ROW(malloc_tiny, makes, tiny, 40),
+	ROW(malloc_a, makes, usual, 30),
+	ROW(malloc_b, makes, usual, 20),
+	ROW(malloc_zero, makes_zero, tiny, 5),
+	ROW(malloc_huge, fails, nobody_has, 4),
+	ROW(big_malloc, makes, big, 1),
+	ROW(calloc_one, makes, usual, 15),
+	ROW(calloc_many, makes, multiple8, 15),
+	ROW(calloc_overflow, fails, overflows, 4),
+	ROW(realloc_null, makes, usual, 10),
+	ROW(reallocarray_null, makes, multiple8, 8),
+	ROW(aligned_alloc, makes, usual, 10),
+	ROW(memalign, makes, usual, 10),
+	ROW(memalign_big, makes, usual, 2),
+	ROW(valloc, makes, usual, 5),
+	ROW(pvalloc, makes, usual, 5),
+	ROW(posix_memalign, makes, usual, 10),
+	ROW(posix_memalign_invalid, fails, tiny, 4),
+	ROW(posix_memalign_huge, fails, nobody_has, 4),
+	ROW(strdup, makes_text, tiny, 15),
+	ROW(strndup, makes_part, tiny, 10),
+	ROW(asprintf, prints, tiny, 10),
+	ROW(getline, reads, tiny, 10),
+	ROW(realloc_any, remakes, usual, 15),
+	ROW(realloc_grow, remakes, more, 15),
+	ROW(realloc_shrink, remakes, less, 15),
+	ROW(realloc_same, remakes_same, tiny, 8),
+	ROW(reallocarray, remakes, multiple16, 10),
+	ROW(realloc_zero, unmakes, tiny, 8),
+	ROW(realloc_huge, fails_old, nobody_has, 6),
+	ROW(reallocarray_overflow, fails_old, overflows, 6),
+};
+
+enum { site_count = sizeof(sites) / sizeof(sites[0]), first_with_old = 23, free_weight = 80 };
+
+static struct counters {
+	_Atomic uint64_t allocs, frees, allocated, freed;
+} counters[site_count];
+
+/* A slot is empty, somebody's, or full; only who made it somebody's may touch the rest. */
+enum { empty, taken, full };
+static struct slot {
+	_Atomic int state;
 	int site;
-};
+	size_t size;
+	unsigned char *pointer;
+} slots[slot_count];
 
-/* Objects in flight between threads: taking one out of a slot gives the right to free it. */
-#define SLOTS 4096
-static struct object objects[SLOTS];
-static atomic_int taken[SLOTS];
-static pthread_barrier_t barrier;
-static long operations;
-static uint64_t seed;
-static void *volatile sink;
-/* Hidden from the optimiser, which would warn about them or work them out. */
-static volatile size_t impossible = (size_t)1 << 62;
+static _Atomic int64_t outstanding;
+static struct worker workers[most_threads];
+static pthread_barrier_t start, end, leave;
+static int prints_through_buffer;
+
+static void fail(const char *what)
+{
+	say("FAILED %s\n", what);
+	_exit(3);
+}
 
 static void count_alloc(int site, size_t size)
 {
-	atomic_fetch_add(&truth[site].allocs, 1);
-	atomic_fetch_add(&truth[site].allocated, size);
+	atomic_fetch_add_explicit(&counters[site].allocs, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&counters[site].allocated, size, memory_order_relaxed);
+	atomic_fetch_add_explicit(&outstanding, (int64_t)size, memory_order_relaxed);
 }
 
 static void count_free(int site, size_t size)
 {
-	atomic_fetch_add(&truth[site].frees, 1);
-	atomic_fetch_add(&truth[site].freed, size);
+	atomic_fetch_add_explicit(&counters[site].frees, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&counters[site].freed, size, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&outstanding, (int64_t)size, memory_order_relaxed);
 }
 
-NOINLINE static void *site_malloc_a(size_t n) { void *p = malloc(n); sink = p; return p; }
-NOINLINE static void *site_malloc_b(size_t n) { void *p = malloc(n); sink = p; return p; }
-NOINLINE static void *site_malloc_c(size_t n) { void *p = malloc(n); sink = p; return p; }
-NOINLINE static void *site_big_malloc(size_t n) { void *p = malloc(n); sink = p; return p; }
-NOINLINE static void *site_calloc_a(size_t c, size_t n) { void *p = calloc(c, n); sink = p; return p; }
-NOINLINE static void *site_calloc_b(size_t c, size_t n) { void *p = calloc(c, n); sink = p; return p; }
-NOINLINE static void *site_realloc_null(size_t n) { void *p = realloc(NULL, n); sink = p; return p; }
-NOINLINE static void *site_realloc_grow(void *o, size_t n) { void *p = realloc(o, n); sink = p; return p; }
-NOINLINE static void *site_realloc_shrink(void *o, size_t n) { void *p = realloc(o, n); sink = p; return p; }
-NOINLINE static void *site_realloc_any(void *o, size_t n) { void *p = realloc(o, n); sink = p; return p; }
-NOINLINE static void *site_reallocarray(void *o, size_t c, size_t n) { void *p = reallocarray(o, c, n); sink = p; return p; }
-NOINLINE static void *site_reallocarray_null(size_t c, size_t n) { void *p = reallocarray(NULL, c, n); sink = p; return p; }
-NOINLINE static int site_posix_memalign(void **out, size_t a, size_t n) { int r = posix_memalign(out, a, n); sink = *out; return r; }
-NOINLINE static void *site_aligned_alloc(size_t a, size_t n) { void *p = aligned_alloc(a, n); sink = p; return p; }
-NOINLINE static void *site_memalign(size_t a, size_t n) { void *p = memalign(a, n); sink = p; return p; }
-NOINLINE static void *site_valloc(size_t n) { void *p = valloc(n); sink = p; return p; }
-NOINLINE static void *site_pvalloc(size_t n) { void *p = pvalloc(n); sink = p; return p; }
-NOINLINE static char *site_strdup(const char *s) { char *p = strdup(s); sink = p; return p; }
-NOINLINE static char *site_strndup(const char *s, size_t n) { char *p = strndup(s, n); sink = p; return p; }
-NOINLINE static int site_asprintf(char **out, int v) { int r = asprintf(out, "value %d", v); sink = *out; return r; }
-NOINLINE static ssize_t site_getline(char **out, size_t *room, FILE *f) { ssize_t r = getline(out, room, f); sink = *out; return r; }
-
-/* A stream for each thread, opened before READY, with a buffer that malloc knows nothing of. */
-static FILE *streams[64];
-static char stream_buffers[64][256];
-static char stream_text[] = "a line of text\n";
-
-static struct object made(int site, void *address, size_t size)
+/* First and last byte only: big blocks shall cost address space, not memory. */
+static void mark(struct slot *slot)
 {
-	if (address)
-		count_alloc(site, size);
-	return (struct object){address, size, site};
+	if (slot->size == 0)
+		return;
+	slot->pointer[slot->size - 1] = 0xee;
+	slot->pointer[0] = (unsigned char)slot->site;
 }
 
-/* 1 byte to 64 MiB, small ones mostly, as programs do. */
-static size_t random_size(uint64_t *random)
+static void check(const struct slot *slot)
 {
-	uint64_t r = random_next(random);
-	unsigned bits = r % 100 < 90 ? 1 + r % 11 : r % 100 < 99 ? 8 + r % 9 : 14 + r % 13;
-
-	return 1 + (random_next(random) & (((size_t)1 << bits) - 1));
+	if (slot->size > 0 && slot->pointer[0] != (unsigned char)slot->site)
+		fail("an object was overwritten");
 }
 
-static struct object create(int site, uint64_t *random, int thread)
+/* Several ways lead to every site, of several depths: one site has many stacks. */
+FRAME static void *call_directly(site_function call, void *old, size_t size, struct worker *worker)
 {
-	size_t n = random_size(random), count = 1 + random_next(random) % 16;
-	char text[64], *string = NULL;
-	size_t room = 0;
-	void *p = NULL;
-	int length;
+	return call(old, size, worker);
+}
 
-	switch (site) {
-	case MALLOC_A: return made(site, site_malloc_a(n), n);
-	case MALLOC_B: return made(site, site_malloc_b(n), n);
-	case MALLOC_C: return made(site, site_malloc_c(0), 0);
-	case BIG_MALLOC: n = 131072 + random_next(random) % (64 << 20); return made(site, site_big_malloc(n), n);
-	case CALLOC_A: n = 1 + n % 65536; return made(site, site_calloc_a(count, n), count * n);
-	case CALLOC_B: n = 1 + n % 65536; return made(site, site_calloc_b(1, n), n);
-	case REALLOC_NULL: return made(site, site_realloc_null(n), n);
-	case REALLOCARRAY_NULL: n = 1 + n % 65536; return made(site, site_reallocarray_null(count, n), count * n);
-	case POSIX_MEMALIGN:
-		if (site_posix_memalign(&p, (size_t)8 << (random_next(random) % 8), n))
-			p = NULL;
-		return made(site, p, n);
-	case ALIGNED_ALLOC: return made(site, site_aligned_alloc(64, n), n);
-	case MEMALIGN: return made(site, site_memalign(4096, n % 100000), n % 100000);
-	case VALLOC: return made(site, site_valloc(n % 10000), n % 10000);
-	case PVALLOC: n = 1 + n % 10000; return made(site, site_pvalloc(n), n);
-	case STRDUP:
-		length = snprintf(text, sizeof(text), "text %llu", (unsigned long long)random_next(random));
-		return made(site, site_strdup(text), (size_t)length + 1);
-	case STRNDUP:
-		length = snprintf(text, sizeof(text), "text %llu", (unsigned long long)random_next(random));
-		return made(site, site_strndup(text, 3), 4);
-	case ASPRINTF:
-		length = site_asprintf(&string, (int)(random_next(random) % 1000));
-		if (length < 0)
-			return made(site, NULL, 0);
-		count_alloc(site, 100);
-		count_free(site, 100);
-		return made(site, string, (size_t)length + 1);
-	case GETLINE:
-		rewind(streams[thread]);
-		if (site_getline(&string, &room, streams[thread]) < 0)
-			return made(site, NULL, 0);
-		return made(site, string, 120);
-	default: return made(MALLOC_A, site_malloc_a(n), n);
+FRAME static void *call_through(site_function call, void *old, size_t size, struct worker *worker)
+{
+	return call_directly(call, old, size, worker);
+}
+
+FRAME static void *call_deeply(site_function call, void *old, size_t size, struct worker *worker, unsigned depth)
+{
+	return depth == 0 ? call(old, size, worker) : call_deeply(call, old, size, worker, depth - 1);
+}
+
+FRAME static void *call_otherwise(site_function call, void *old, size_t size, struct worker *worker)
+{
+	return call(old, size, worker);
+}
+
+static void *call_somehow(const struct site *site, void *old, size_t size, struct worker *worker)
+{
+	switch (rng_below(&worker->rng, 4)) {
+	case 0: return call_directly(site->call, old, size, worker);
+	case 1: return call_through(site->call, old, size, worker);
+	case 2: return call_otherwise(site->call, old, size, worker);
+	default: return call_deeply(site->call, old, size, worker, (unsigned)rng_below(&worker->rng, 8) * 3);
 	}
 }
 
-static void destroy(struct object o)
+static size_t choose_size(const struct site *site, size_t old, struct worker *worker)
 {
-	/* Counted first: once it is free, another thread's count may come at any time. */
-	count_free(o.site, o.size);
-	free(o.address);
-}
+	struct rng *rng = &worker->rng;
+	int is_crowded = atomic_load_explicit(&outstanding, memory_order_relaxed) > BYTES_LIMIT;
+	/* One in 256 of the usual sizes goes up to 4 MiB. */
+	size_t usual_size = rng_size(rng, is_crowded ? 10 : rng_below(rng, 256) == 0 ? 22 : 15);
 
-static struct object resize(struct object o, uint64_t *random)
-{
-	size_t n = random_size(random), count = 1 + random_next(random) % 8;
-	int site;
-	void *p;
-
-	switch (random_next(random) % 4) {
-	case 0: site = REALLOC_GROW; n = o.size + 1 + n % 100000; p = site_realloc_grow(o.address, n); break;
-	case 1: site = REALLOC_SHRINK; n = o.size / 2 + 1; p = site_realloc_shrink(o.address, n); break;
-	case 2: site = REALLOC_ANY; p = site_realloc_any(o.address, n); break;
-	default:
-		site = REALLOCARRAY;
-		p = site_reallocarray(o.address, count, 1 + n % 10000);
-		n = count * (1 + n % 10000);
+	switch (site->sizes) {
+	case tiny: return 1 + rng_below(rng, 200);
+	case usual: return usual_size;
+	case multiple8: return (usual_size + 7) & ~(size_t)7;
+	case multiple16: return (usual_size + 15) & ~(size_t)15;
+	case big: return is_crowded ? 4096 : mmap_threshold + rng_size(rng, 26) - 1;
+	case less: return 1 + rng_below(rng, old);
+	case more: return is_crowded ? usual_size : old + 1 + rng_below(rng, old < 1 << 24 ? old * 2 + 64 : 1 << 16);
+	case nobody_has: return (size_t)PTRDIFF_MAX - rng_below(rng, 4096);
+	case overflows: return SIZE_MAX / 2 - rng_below(rng, 4096);
 	}
-	if (!p)
-		return o;
-	count_free(o.site, o.size);
-	return made(site, p, n);
+	return 1;
 }
 
-/* Calls that must fail and must change nothing. */
-static void fail(struct object o)
+static void write_text(struct worker *worker)
 {
-	void *p = NULL;
+	size_t length = rng_below(&worker->rng, 90);
 
-	if (site_malloc_a(impossible) || site_calloc_a(impossible, 16) || site_realloc_any(o.address, impossible) ||
-	    site_reallocarray(o.address, impossible, 16) || !site_posix_memalign(&p, 3, 10) ||
-	    !site_posix_memalign(&p, 64, impossible) || site_aligned_alloc(64, impossible))
-		_exit(3);
-	free(NULL);
+	memset(worker->text, 'a' + (int)rng_below(&worker->rng, 26), length);
+	worker->text[length] = 0;
 }
 
-static void step(uint64_t *random, int thread)
+/* Puts a new object into a slot that is ours and empty; returns the slot's next state. */
+static int make(struct slot *slot, int index, struct worker *worker)
 {
-	uint64_t r = random_next(random);
-	unsigned slot = (unsigned)(r >> 32) % SLOTS;
-	struct object o;
+	const struct site *site = &sites[index];
+	size_t size = choose_size(site, 0, worker);
+	void *pointer;
 
-	if (atomic_exchange(&taken[slot], 1))
-		return; /* another thread has it right now */
-	o = objects[slot];
-	if (!o.address) {
-		int site = (int)(r % SITES);
+	if (site->kind == makes_text || site->kind == makes_part || site->kind == prints)
+		write_text(worker);
+	if (site->kind == reads && rng_below(&worker->rng, line_count) == 0)
+		rewind(worker->lines);
+	pointer = call_somehow(site, NULL, size, worker);
+	if (site->kind == reads && pointer == NULL)
+		fail("getline");
+	if (site->kind == fails) {
+		if (pointer != NULL)
+			fail("a call that must fail did not");
+		return empty;
+	}
+	if (pointer == NULL)
+		fail("out of memory");
+	switch (site->kind) {
+	case makes_zero: size = 0; break;
+	case makes_text: size = strlen(worker->text) + 1; break;
+	case makes_part: size = strnlen(worker->text, size) + 1; break;
+	case reads: size = getline_buffer; break;
+	case prints:
+		size = strlen(worker->text) + 1;
+		if (prints_through_buffer) {
+			count_alloc(index, asprintf_buffer);
+			count_free(index, asprintf_buffer);
+		}
+		break;
+	default: break;
+	}
+	count_alloc(index, size);
+	slot->pointer = pointer;
+	slot->size = size;
+	slot->site = index;
+	mark(slot);
+	return full;
+}
 
-		if (site == BIG_MALLOC && r >> 8 & 7)
-			site = MALLOC_B;
-		o = create(site, random, thread);
-	} else if (r % 16 < 9) {
-		destroy(o);
-		o = (struct object){0};
-	} else if (r % 16 < 14) {
-		o = resize(o, random);
-	} else if (r % 16 == 14) {
-		fail(o);
+/* Does something to the object in a slot that is ours; returns the slot's next state. */
+static int change(struct slot *slot, int index, struct worker *worker)
+{
+	const struct site *site = &sites[index];
+	size_t size = site->kind == remakes_same ? slot->size : choose_size(site, slot->size, worker);
+	void *pointer;
+
+	/* Of 0 bytes: realloc(p, 0) would free it. */
+	if (site->kind == remakes_same && size == 0)
+		return full;
+	check(slot);
+	pointer = call_somehow(site, slot->pointer, size, worker);
+	if (site->kind == fails_old) {
+		if (pointer != NULL)
+			fail("a call that must fail did not");
+		return full;
+	}
+	count_free(slot->site, slot->size);
+	if (site->kind == unmakes) {
+		if (pointer != NULL)
+			fail("realloc(p, 0) gave an object");
+		return empty;
+	}
+	if (pointer == NULL)
+		fail("out of memory");
+	slot->pointer = pointer;
+	if (slot->size > 0 && slot->pointer[0] != (unsigned char)slot->site)
+		fail("realloc lost the contents");
+	slot->size = size;
+	slot->site = index;
+	count_alloc(index, size);
+	mark(slot);
+	return full;
+}
+
+FRAME static void release(struct slot *slot)
+{
+	check(slot);
+	count_free(slot->site, slot->size);
+	free(slot->pointer);
+}
+
+/* A site at random by weight, from `first` up to before `last`; -1 for the weight that belongs to none. */
+static int choose_site(struct rng *rng, int first, int last, unsigned none)
+{
+	unsigned sum = none, at;
+
+	for (int i = first; i < last; i++)
+		sum += sites[i].weight;
+	at = (unsigned)rng_below(rng, sum);
+	for (int i = first; i < last; i++) {
+		if (at < sites[i].weight)
+			return i;
+		at -= sites[i].weight;
+	}
+	return -1;
+}
+
+static void step(struct worker *worker)
+{
+	struct slot *slot = &slots[rng_below(&worker->rng, slot_count)];
+	int state = atomic_load_explicit(&slot->state, memory_order_relaxed);
+	int index;
+
+	if (state == taken || !atomic_compare_exchange_strong_explicit(
+		&slot->state, &state, taken, memory_order_acquire, memory_order_relaxed))
+		return;
+	if (state == empty) {
+		state = make(slot, choose_site(&worker->rng, 0, first_with_old, 0), worker);
+	} else if ((index = choose_site(&worker->rng, first_with_old, site_count, free_weight)) >= 0) {
+		state = change(slot, index, worker);
 	} else {
-		void *p = site_realloc_any(o.address, 0);
-
-		count_free(o.site, o.size);
-		o = made(REALLOC_ANY, p, 0);
+		release(slot);
+		state = empty;
 	}
-	objects[slot] = o;
-	atomic_store(&taken[slot], 0);
+	atomic_store_explicit(&slot->state, state, memory_order_release);
+	if (rng_below(&worker->rng, 64) == 0)
+		free(NULL);
 }
-
-NOINLINE static void path_one(uint64_t *random, int thread) { step(random, thread); sink = random; }
-NOINLINE static void path_two(uint64_t *random, int thread) { step(random, thread); sink = random; }
 
 static void *work(void *argument)
 {
-	int thread = (int)(intptr_t)argument;
-	uint64_t random = (seed * 64 + (uint64_t)thread + 1) * 0x9E3779B97F4A7C15ULL;
+	struct worker *worker = argument;
 
-	pthread_barrier_wait(&barrier);
-	for (long i = 0; i < operations; i++) {
-		if (i & 1)
-			path_one(&random, thread);
-		else
-			path_two(&random, thread);
-	}
-	pthread_barrier_wait(&barrier);
-	/* Threads stay: their exit frees what the library made for them. */
-	for (;;)
-		pause();
+	pthread_barrier_wait(&start);
+	for (uint64_t i = 0; i < worker->ops; i++)
+		step(worker);
+	pthread_barrier_wait(&end);
+	pthread_barrier_wait(&leave);
 	return NULL;
 }
 
-int main(int count, char **arguments)
+/* Lines of 1 to 119 bytes, over and over, with a buffer that stdio need not allocate. */
+static FILE *open_lines(int index)
 {
-	unsigned long long total[4] = {0};
-	int threads = count > 3 ? atoi(arguments[3]) : 4;
+	static char buffers[most_threads][4096];
+	char line[getline_buffer];
+	int descriptor = memfd_create("lines", MFD_CLOEXEC);
+	FILE *file;
 
-	seed = count > 1 ? strtoull(arguments[1], NULL, 10) : 1;
-	if (threads < 1 || threads > 64)
+	for (int i = 0; i < 2 * line_count * 16; i++) {
+		size_t length = 1 + (size_t)i * 7 % (getline_buffer - 1);
+
+		memset(line, 'l', length);
+		line[length - 1] = '\n';
+		if (write(descriptor, line, length) != (ssize_t)length)
+			fail("memfd");
+	}
+	lseek(descriptor, 0, SEEK_SET);
+	file = fdopen(descriptor, "r");
+	if (file == NULL || setvbuf(file, buffers[index], _IOFBF, sizeof(buffers[index])) != 0)
+		fail("fdopen");
+	return file;
+}
+
+static void print_truth(void)
+{
+	struct { uint64_t allocs, frees, allocated, freed; } total = { 0, 0, 0, 0 };
+
+	write_all("DONE\n", 5);
+	for (int i = 0; i < site_count; i++) {
+		uint64_t allocs = counters[i].allocs, frees = counters[i].frees;
+		uint64_t allocated = counters[i].allocated, freed = counters[i].freed;
+
+		total.allocs += allocs;
+		total.frees += frees;
+		total.allocated += allocated;
+		total.freed += freed;
+		say("SITE %s %lu %lu %lu %lu %lu %lu\n", sites[i].name, allocs, frees, allocated, freed, allocs - frees,
+			allocated - freed);
+	}
+	say("TOTAL %lu %lu %lu %lu %lu %lu\n", total.allocs, total.frees, total.allocated, total.freed,
+		total.allocs - total.frees, total.allocated - total.freed);
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t seed = number(argc, argv, 1, 1), ops = number(argc, argv, 2, 100000);
+	uint64_t threads = number(argc, argv, 3, 4);
+	const char *version = gnu_get_libc_version();
+
+	if (threads < 1 || threads > most_threads) {
+		say("truth: THREADS must be 1 to %d\n", most_threads);
 		return 2;
-	operations = (count > 2 ? atol(arguments[2]) : 100000) / threads;
-	pthread_barrier_init(&barrier, NULL, (unsigned)threads + 1);
-	for (int i = 0; i < threads; i++) {
-		pthread_t thread;
-
-		streams[i] = fmemopen(stream_text, sizeof(stream_text) - 1, "r");
-		setvbuf(streams[i], stream_buffers[i], _IOFBF, sizeof(stream_buffers[i]));
-		if (pthread_create(&thread, NULL, work, (void *)(intptr_t)i))
-			return 2;
 	}
-	say("READY\n");
-	wait_for_line();
-	pthread_barrier_wait(&barrier);
-	pthread_barrier_wait(&barrier);
-	say("DONE\n");
-	for (int i = 0; i < SITES; i++) {
-		unsigned long long v[4] = {truth[i].allocs, truth[i].frees, truth[i].allocated, truth[i].freed};
-
-		say("SITE %s %llu %llu %llu %llu\n", names[i], v[0], v[1], v[2], v[3]);
-		for (int k = 0; k < 4; k++)
-			total[k] += v[k];
+	prints_through_buffer = strncmp(version, "2.", 2) == 0 && atoi(version + 2) < 37;
+	/* Setting it keeps it: otherwise each free of a mapped block moves it up. */
+	mallopt(M_MMAP_THRESHOLD, mmap_threshold);
+	pthread_barrier_init(&start, NULL, (unsigned)threads + 1);
+	pthread_barrier_init(&end, NULL, (unsigned)threads + 1);
+	pthread_barrier_init(&leave, NULL, (unsigned)threads + 1);
+	for (uint64_t i = 0; i < threads; i++) {
+		workers[i].ops = ops / threads + (i < ops % threads);
+		workers[i].lines = open_lines((int)i);
+		rng_seed(&workers[i].rng, seed * 1000 + i);
+		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
+			fail("pthread_create");
 	}
-	say("TOTAL %llu %llu %llu %llu\n", total[0], total[1], total[2], total[3]);
-	wait_for_line();
-	say("BYE\n");
-	_exit(0);
+	ready();
+	pthread_barrier_wait(&start);
+	pthread_barrier_wait(&end);
+	print_truth();
+	await_line();
+	pthread_barrier_wait(&leave);
+	for (uint64_t i = 0; i < threads; i++)
+		pthread_join(workers[i].thread, NULL);
+	write_all("BYE\n", 4);
+	return 0;
 }
