@@ -27,7 +27,7 @@ public struct AllocatorImage: Sendable, Hashable {
   /// One function, under all of its names.
   public struct Entry: Sendable, Hashable {
     public var call: AllocatorCall
-    /// The names at this address, the plainest first.
+    /// The names at this address, the plainest first, then those of functions that only jump here.
     public var names: [String]
     /// Virtual address in the file.
     public var address: UInt64
@@ -74,11 +74,37 @@ public struct AllocatorImage: Sendable, Hashable {
         entries.append(Entry(call: call, names: [name], address: symbol.address, size: symbol.size))
       }
     }
+    Self.mergeForwarders(&entries, elf)
     let names = Set(entries.flatMap(\.names))
     guard names.contains("malloc"), names.contains("free"),
       names.contains("calloc") || names.contains("realloc")
     else { return nil }
     self.kind = kind
     self.entries = entries.sorted { ($0.call.rawValue, $0.address) < ($1.call.rawValue, $1.address) }
+  }
+
+  /// A function that does nothing but jump to another entry, as `operator delete` does to free, is seen there:
+  /// a probe on it would cost a second trap and show every free twice.
+  private static func mergeForwarders(_ entries: inout [Entry], _ elf: ELFFile) {
+    let jumps = entries.map { elf.jumpTarget(at: $0.address) }
+    let imports = elf.importedNames(atStubs: jumps.compactMap(\.self))
+    // Only to an entry of the same meaning: a probe there must see the same arguments.
+    let next = entries.indices.map { index -> Int? in
+      guard let target = jumps[index] else { return nil }
+      let following =
+        entries.firstIndex { $0.address == target }
+        ?? imports[target].flatMap { name in entries.firstIndex { $0.names.contains(name) } }
+      return following.flatMap { entries[$0].call == entries[index].call ? $0 : nil }
+    }
+    var merged: Set<Int> = []
+    for index in entries.indices {
+      var end = index
+      // Forwarders may be chained; a ring of them is left as it is.
+      for _ in 0..<4 { end = next[end] ?? end }
+      guard end != index, next[end] == nil else { continue }
+      entries[end].names += entries[index].names
+      merged.insert(index)
+    }
+    entries = entries.enumerated().filter { !merged.contains($0.offset) }.map(\.element)
   }
 }

@@ -27,7 +27,9 @@ enum AllocatorNames {
     let jemalloc: [(name: String, call: AllocatorCall)] = [
       ("mallocx", .malloc), ("rallocx", .realloc), ("dallocx", .free), ("sdallocx", .free),
     ]
-    return new + delete + jemalloc
+    // The C functions again, under the allocator's own prefix.
+    let prefixed = ["je_", "tc_", "mi_"].flatMap { prefix in c.map { (prefix + $0.name, $0.call) } }
+    return new + delete + jemalloc + prefixed
   }()
 
   /// Functions that only one allocator has. The order matters: a static program holds libc's beside those of the

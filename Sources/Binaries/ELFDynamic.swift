@@ -5,8 +5,12 @@ struct DynamicTable: Sendable {
     static let hash: UInt64 = 4
     static let strings: UInt64 = 5
     static let symbols: UInt64 = 6
+    static let relocations: UInt64 = 7
+    static let relocationBytes: UInt64 = 8
     static let stringSize: UInt64 = 10
     static let soname: UInt64 = 14
+    static let jumpRelocationBytes: UInt64 = 2
+    static let jumpRelocations: UInt64 = 23
     static let gnuHash: UInt64 = 0x6fff_fef5
     static let flags1: UInt64 = 0x6fff_fffb
   }
@@ -48,10 +52,12 @@ extension ELFFile {
 
   /// A program that no dynamic linker touches: everything it calls is in the file itself.
   public var isStaticProgram: Bool {
-    interpreter == nil && (type == .executable || isPIE) && !dynamic.entries.contains { $0.tag == 1 }
+    interpreter == nil && (type == .executable || isPIE)
+      && !dynamic.entries.contains { $0.tag == DynamicTable.Tag.needed }
   }
 
-  private func dynamicString(at name: UInt64) -> String? {
+  /// A string of the dynamic string table; nil outside of it.
+  func dynamicString(at name: UInt64) -> String? {
     guard let strings = dynamic[DynamicTable.Tag.strings].flatMap(fileOffset(ofAddress:)),
       let size = dynamic[DynamicTable.Tag.stringSize], name < size,
       let text = try? bytes.read(

@@ -9,10 +9,17 @@ struct SymbolSearch {
 
   private let names: [[UInt8]]
   private let longest: Int
+  private let shortest: Int
+  /// The names by their last byte, so that most strings are compared with few.
+  private let byLastByte: [[Int]]
 
   init(names: Set<String>) {
     self.names = names.filter { !$0.isEmpty }.map { Array($0.utf8) }
     longest = self.names.map(\.count).max() ?? 0
+    shortest = self.names.map(\.count).min() ?? .max
+    var byLastByte = [[Int]](repeating: [], count: 256)
+    for (index, name) in self.names.enumerated() { byLastByte[Int(name[name.count - 1])].append(index) }
+    self.byLastByte = byLastByte
   }
 
   func run(_ table: SymbolTableRange, _ bytes: any ByteSource) throws(BinaryError) -> [String: ELFSymbol] {
@@ -38,15 +45,21 @@ struct SymbolSearch {
       let part = try bytes.read(at: table.strings + start, count: Int(end - start))
       part.withUnsafeBytes { part in
         var from = Int(at - start)
+        var begin = 0
         while from < part.count, let base = part.baseAddress,
           let zero = memchr(base + from, 0, part.count - from)
         {
           let stop = base.distance(to: UnsafeRawPointer(zero))
-          for (index, name) in names.enumerated() where stop >= name.count {
-            if memcmp(base + stop - name.count, name, name.count) == 0 {
-              offsets[UInt32(truncatingIfNeeded: start + UInt64(stop - name.count))] = index
+          // The length first: a hostile table may be all zeroes.
+          if stop - begin >= shortest {
+            for index in byLastByte[Int(part[stop - 1])] where stop - begin >= names[index].count {
+              let name = names[index]
+              if memcmp(base + stop - name.count, name, name.count) == 0 {
+                offsets[UInt32(truncatingIfNeeded: start + UInt64(stop - name.count))] = index
+              }
             }
           }
+          begin = stop + 1
           from = stop + 1
         }
       }

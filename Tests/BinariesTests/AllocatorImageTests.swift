@@ -27,6 +27,9 @@ struct AllocatorImageTests {
       #expect(image.entries.contains { $0.names.contains(name) }, "\(name)")
     }
     #expect(image.entries.first { $0.names.contains("_ZdlPvm") }?.call == .free)
+    // Through its linkage table, and directly.
+    #expect(image.entries.first { $0.names.contains("_ZdlPv") }?.names.first == "free")
+    #expect(image.entries.first { $0.names.contains("_Znam") }?.names.first == "_Znwm")
     #expect(image.entries.first { $0.names.contains("_Znwm") }?.call == .malloc)
   }
 
@@ -71,6 +74,31 @@ struct AllocatorImageTests {
     let local = "static void free(void *p) { __asm__ volatile (\"\"); } int main(void) { free(0); return 0; }"
     let program = try ToyProgram("__attribute__((noinline)) " + local, flags: ["-fno-builtin"]).elf
     #expect(try AllocatorImage(program) == nil)
+  }
+
+  @Test("functions that only jump to another are that one", .enabled(if: ToyProgram.isPossible))
+  func forwarders() throws {
+    // Chained, to another call, to itself in a ring, and to something else.
+    let bodies = [
+      ("_ZdlPv", "jmp free@plt"), ("_ZdaPv", "endbr64; jmp _ZdlPv@plt"), ("_Znwm", "jmp free@plt"),
+      ("tc_free", "jmp je_free@plt"), ("je_free", "jmp mi_free@plt"), ("mi_free", "jmp tc_free@plt"),
+      ("cfree", "jmp other@plt"), ("mallocx", "push %rbx; ret"),
+    ]
+    let source = bodies.reduce("\nvoid *other(void *p) { return p; }\n") { text, function in
+      let (name, body) = function
+      return text + "__asm__(\".globl \(name); .type \(name),@function; \(name): \(body)\");\n"
+    }
+    let flags = ["-shared", "-fPIC", "-fcf-protection=none"]
+    for more in [[], ["-Wl,-z,now"], ["-fcf-protection"], ["-Wl,-Bsymbolic"], ["-Wl,-z,ibtplt"]] {
+      let elf = try ToyProgram(ToyProgramSource.library + source, flags: flags + more, strips: true).elf
+      let names = try #require(try AllocatorImage(elf)).entries.map(\.names).sorted { $0[0] < $1[0] }
+      #expect(
+        names == [
+          ["_Znwm"], ["cfree"], ["free", "_ZdlPv", "_ZdaPv"], ["je_free"], ["malloc"], ["mallocx"],
+          ["mi_free"],
+          ["realloc"], ["tc_free"],
+        ], "\(more)")
+    }
   }
 
   @Test("a sanitizer is named", .enabled(if: ToyProgram.isPossible))

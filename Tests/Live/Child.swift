@@ -7,8 +7,8 @@ final class Child: @unchecked Sendable {
   private let input = Pipe()
   private let output = Pipe()
   private let errors = Pipe()
-  private var pending = Data()
-  private var pendingErrors = Data()
+  private var pending: [UInt8] = []
+  private var pendingErrors: [UInt8] = []
 
   /// `mergesErrors: false` keeps standard error on its own pipe, to be read by `errorLine`.
   init(_ executable: String, _ arguments: [String] = [], environment: [String: String] = [:]) throws {
@@ -41,20 +41,20 @@ final class Child: @unchecked Sendable {
   /// The next line of standard error; nil at its end.
   func errorLine() -> String? { Self.nextLine(errors.fileHandleForReading, &pendingErrors) }
 
-  private static func nextLine(_ handle: FileHandle, _ pending: inout Data) -> String? {
+  private static func nextLine(_ handle: FileHandle, _ pending: inout [UInt8]) -> String? {
     while true {
       if let end = pending.firstIndex(of: 10) {
-        let line = String(decoding: pending[pending.startIndex..<end], as: UTF8.self)
-        pending = pending[pending.index(after: end)...]
+        let line = String(decoding: pending[..<end], as: UTF8.self)
+        pending.removeFirst(end + 1)
         return line
       }
-      let more = handle.availableData
+      let more = [UInt8](handle.availableData)
       if more.isEmpty {
         guard !pending.isEmpty else { return nil }
-        defer { pending = Data() }
+        defer { pending = [] }
         return String(decoding: pending, as: UTF8.self)
       }
-      pending = Data(pending) + more
+      pending += more
     }
   }
 
@@ -78,20 +78,20 @@ final class Child: @unchecked Sendable {
     group.enter()
     let handle = errors.fileHandleForReading
     DispatchQueue.global().async {
-      errorBox.data = handle.readDataToEndOfFile()
+      errorBox.bytes = [UInt8](handle.readDataToEndOfFile())
       group.leave()
     }
-    let rest = pending + output.fileHandleForReading.readDataToEndOfFile()
+    let rest = pending + [UInt8](output.fileHandleForReading.readDataToEndOfFile())
     group.wait()
     process.waitUntilExit()
     let status = process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
     return (
       status, String(decoding: rest, as: UTF8.self),
-      String(decoding: pendingErrors + errorBox.data, as: UTF8.self)
+      String(decoding: pendingErrors + errorBox.bytes, as: UTF8.self)
     )
   }
 
-  private final class Box: @unchecked Sendable { var data = Data() }
+  private final class Box: @unchecked Sendable { var bytes: [UInt8] = [] }
 }
 
 /// Runs a command to its end.

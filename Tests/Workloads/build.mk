@@ -1,17 +1,23 @@
-# The workloads, built with frame pointers and debug information, into Tests/Workloads/bin.
-WORKLOAD_SOURCES := $(filter-out Tests/Workloads/static_noalloc.c,$(wildcard Tests/Workloads/*.c))
-WORKLOADS := $(patsubst Tests/Workloads/%.c,Tests/Workloads/bin/%,$(WORKLOAD_SOURCES)) \
-	Tests/Workloads/bin/static_noalloc
-WORKLOAD_CFLAGS := -std=gnu11 -O1 -g -Wall -Wextra -Wno-unused-function -Wno-deprecated-declarations \
-	-Wno-use-after-free -fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-builtin -pthread
+# The C programs that the tests and the demo watch, into Tests/Workloads/bin. Included by the Makefile; also stands
+# alone, from the root of the repository: make -f Tests/Workloads/build.mk workloads
 
+WORKLOADS_DIR := Tests/Workloads
+WORKLOADS := $(patsubst $(WORKLOADS_DIR)/%.c,$(WORKLOADS_DIR)/bin/%,$(wildcard $(WORKLOADS_DIR)/*.c))
+
+# Every function is a frame that a walk by frame pointers finds, and malloc is called, not folded away.
+WORKLOAD_CFLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-builtin -pthread \
+	-Wall -Wextra -Werror
+WORKLOAD_LDFLAGS :=
+
+.PHONY: workloads
 workloads: $(WORKLOADS)
 
-Tests/Workloads/bin/static_noalloc: Tests/Workloads/static_noalloc.c | Tests/Workloads/bin
-	$(Q)gcc -O1 -nostdlib -static -ffreestanding -o $@ $<
+$(WORKLOADS_DIR)/bin/%: $(WORKLOADS_DIR)/%.c $(WORKLOADS_DIR)/workload.h $(WORKLOADS_DIR)/build.mk
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(WORKLOAD_CFLAGS) $< -o $@ $(WORKLOAD_LDFLAGS)
 
-Tests/Workloads/bin/%: Tests/Workloads/%.c Tests/Workloads/workload.h | Tests/Workloads/bin
-	$(Q)gcc $(WORKLOAD_CFLAGS) -o $@ $<
-
-Tests/Workloads/bin:
-	$(Q)mkdir -p $@
+# The demo is built as a real program is.
+$(WORKLOADS_DIR)/bin/leaky_server: WORKLOAD_CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer -Wall -Wextra -Werror
+$(WORKLOADS_DIR)/bin/static_malloc: WORKLOAD_LDFLAGS := -static
+# No C library, so no start code and no stack protector's guard either.
+$(WORKLOADS_DIR)/bin/static_noalloc: WORKLOAD_LDFLAGS := -static -nostdlib -fno-stack-protector

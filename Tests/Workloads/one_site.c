@@ -1,31 +1,49 @@
-/* one_site N SIZE: after GO, N objects of SIZE bytes at one site; after the next line frees them all. */
+/*
+ * one_site N SIZE — N objects of SIZE bytes from one call site, for live tables of a known size.
+ *
+ * READY, line, "DONE N SIZE", line (frees all), "FREED N", line, BYE. The objects form a list through themselves,
+ * so SIZE is at least 8 and nothing else is allocated.
+ */
 #include "workload.h"
 
-static void **blocks;
+struct node {
+	struct node *next;
+};
 
-NOINLINE static void *make_block(size_t size)
+FRAME static void *allocate_here(size_t size)
 {
-	void *block = malloc(size);
-
-	__asm__ volatile("" : : "r"(block) : "memory");
-	return block;
+	return malloc(size);
 }
 
-int main(int count, char **arguments)
+int main(int argc, char **argv)
 {
-	long n = count > 1 ? atol(arguments[1]) : 100;
-	size_t size = count > 2 ? strtoul(arguments[2], NULL, 10) : 100;
+	uint64_t count = number(argc, argv, 1, 1000), size = number(argc, argv, 2, 64), freed = 0;
+	struct node *head = NULL;
 
-	blocks = calloc((size_t)n, sizeof(*blocks));
-	say("READY\n");
-	wait_for_line();
-	for (long i = 0; i < n; i++)
-		blocks[i] = make_block(size);
-	say("DONE %ld objects %zu bytes\n", n, (size_t)n * size);
-	wait_for_line();
-	for (long i = 0; i < n; i++)
-		free(blocks[i]);
-	say("FREED\n");
-	wait_for_line();
-	return 0;
+	if (size < sizeof(struct node)) {
+		say("one_site: SIZE must be at least %zu\n", sizeof(struct node));
+		return 2;
+	}
+	ready();
+	for (uint64_t i = 0; i < count; i++) {
+		struct node *node = allocate_here(size);
+
+		if (node == NULL) {
+			say("FAILED out of memory after %lu\n", i);
+			return 3;
+		}
+		node->next = head;
+		head = node;
+	}
+	say("DONE %lu %lu\n", count, size);
+	await_line();
+	while (head != NULL) {
+		struct node *next = head->next;
+
+		free(head);
+		head = next;
+		freed++;
+	}
+	say("FREED %lu\n", freed);
+	return bye();
 }
