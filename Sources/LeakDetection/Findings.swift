@@ -5,33 +5,49 @@ public enum Findings {
   /// Growth below this is noise to a reader: 4 KiB an hour.
   private static let floorBytesPerSecond = 4096.0 / 3600
 
-  /// A verdict, the site with the most growth, and what the watch cannot tell.
+  /// A verdict, the site with the most growth, and what the watch cannot tell. Lines without newlines.
   public static func summarise(profile: HeapProfile) -> [String] {
-    guard profile.totals.allocs > 0 else {
-      return ["Nothing was allocated while drip watched."]
-    }
-    let growing = profile.sites.filter { ($0.growthBytesPerSecond ?? 0) > floorBytesPerSecond }
-      .sorted { ($0.growthBytesPerSecond ?? 0) > ($1.growthBytesPerSecond ?? 0) }
+    guard profile.totals.allocs > 0 else { return ["Nothing was allocated while drip watched."] }
     let watched = Quantities.age(profile.capture.seconds)
-    guard profile.sites.contains(where: { $0.growthBytesPerSecond != nil }) else {
+    guard profile.sites.isEmpty || profile.sites.contains(where: { $0.growthBytesPerSecond != nil }) else {
       return ["\(watched) are too short to tell growth from the ebb and flow of a busy program."]
     }
-    guard let first = growing.first, let rate = first.growthBytesPerSecond else {
-      return ["No call site shown grew over the later half of \(watched)."]
+    var lines = verdict(profile, watched)
+    if profile.losses.total > 0 {
+      lines.append("  Not every call was counted (see the losses): these figures may be off.")
     }
-    var lines = [
-      growing.count == 1
-        ? "One call site grew over the later half of \(watched):"
-        : "\(growing.count) of the call sites shown grew over the later half of \(watched); the fastest:"
-    ]
-    lines.append(
-      "  \(CallSite.name(first.frames)) by \(Quantities.rate(rate)). It allocated \(Quantities.count(first.allocs)) times and freed \(Quantities.count(first.frees)) of those; it holds \(Quantities.bytes(first.outstandingBytes)) in \(objects(first.outstandingCount)), \(Quantities.percent(first.outstandingBytes, of: profile.totals.outstandingBytes)) of all that is outstanding."
-    )
-    lines.append("  \(watched) cannot tell a leak from a cache that is still filling: watch longer if the growth matters.")
     return lines
   }
 
-  private static func objects(_ count: UInt64) -> String {
-    count == 1 ? "1 object" : "\(Quantities.count(count)) objects"
+  private static func verdict(_ profile: HeapProfile, _ watched: String) -> [String] {
+    // No word about call sites that a row limit leaves out.
+    let extent = profile.omittedSites > 0 ? "of the call sites shown" : "call sites"
+    let growing = profile.sites.filter { ($0.growthBytesPerSecond ?? 0) > floorBytesPerSecond }
+    let fastest = growing.max { ($0.growthBytesPerSecond ?? 0) < ($1.growthBytesPerSecond ?? 0) }
+    guard let fastest, let rate = fastest.growthBytesPerSecond else {
+      return [
+        profile.omittedSites > 0
+          ? "No call site shown grew over the later half of \(watched)."
+          : "No call site grew over the later half of \(watched)."
+      ]
+    }
+    let count = Quantities.count(UInt64(growing.count))
+    return [
+      growing.count == 1
+        ? "One call site\(profile.omittedSites > 0 ? " of those shown" : "") grew over the later half of \(watched):"
+        : "\(count) \(extent) grew over the later half of \(watched); the fastest:",
+      "  \(describe(fastest, rate, of: profile.totals))",
+      "  \(watched) cannot tell a leak from a cache that is still filling: watch longer if the growth matters.",
+    ]
+  }
+
+  private static func describe(_ site: Site, _ rate: Double, of totals: Totals) -> String {
+    let times = site.allocs == 1 ? "once" : "\(Quantities.count(site.allocs)) times"
+    let objects = site.outstandingCount == 1 ? "1 object" : "\(Quantities.count(site.outstandingCount)) objects"
+    let share = Quantities.percent(site.outstandingBytes, of: totals.outstandingBytes)
+    var text =
+      "\(CallSite.name(site.frames)) by \(Quantities.rate(rate)). It allocated \(times) and freed \(Quantities.count(site.frees)) of those; it holds \(Quantities.bytes(site.outstandingBytes)) in \(objects), \(share) of all that is outstanding"
+    if let oldest = site.oldestSeconds { text += ", the oldest for \(Quantities.age(oldest))" }
+    return text + "."
   }
 }

@@ -4,20 +4,31 @@ public import Profile
 public enum FoldedReport {
   /// Values are outstanding bytes; sites with none are left out, equal stacks are added up, lines are sorted.
   public static func render(_ profile: HeapProfile) -> String {
-    var sums: [String: UInt64] = [:]
     let commands = Dictionary(profile.processes.map { ($0.pid, $0.command) }) { first, _ in first }
+    var sums: [String: UInt64] = [:]
     for site in profile.sites where site.outstandingBytes > 0 {
-      var names = ["\(commands[site.pid] ?? "process")-\(site.pid)"]
-      if site.frames.isEmpty { names.append("(no room for this stack)") }
-      names += site.frames.reversed().map { $0.function ?? CallSite.place($0) }
-      let line = names.map(clean).joined(separator: ";")
-      sums[line, default: 0] = sums[line, default: 0].addingReportingOverflow(site.outstandingBytes).partialValue
+      let line = stack(site, command: commands[site.pid] ?? "process")
+      let (sum, overflow) = sums[line, default: 0].addingReportingOverflow(site.outstandingBytes)
+      sums[line] = overflow ? .max : sum
     }
     return sums.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)\n" }.joined()
   }
 
-  /// The format's own separators may not stand in a name.
+  private static func stack(_ site: Site, command: String) -> String {
+    var names = ["\(command)-\(site.pid)"]
+    if site.frames.isEmpty {
+      names.append(Wording.missingStack)
+    } else if site.stackEnd != .complete, let remark = Wording.remark(site.stackEnd) {
+      // Without it the frame at the cut would look like a bottom of the program.
+      names.append(site.stackEnd == .missing ? remark : "(\(remark))")
+    }
+    names += site.frames.reversed().map { $0.function ?? CallSite.place($0) }
+    return names.map(clean).joined(separator: ";")
+  }
+
+  /// The format's separators may not stand in a name. Spaces may: readers split a line at its last one.
   private static func clean(_ name: String) -> String {
-    String(name.map { $0 == ";" ? ":" : ($0 == "\n" || $0 == "\r" || $0 == "\r\n" ? "?" : $0) })
+    let plain = PlainText.clean(name)
+    return plain.contains(";") ? String(plain.map { $0 == ";" ? ":" : $0 }) : plain
   }
 }

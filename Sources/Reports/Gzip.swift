@@ -1,21 +1,11 @@
 import CZlib
 
-/// Why a report could not be made.
-public enum ReportError: Error, Sendable, Hashable, CustomStringConvertible {
-  /// zlib gave up with this code; there is no cause for it but a lack of memory.
-  case compression(code: Int32)
-
-  public var description: String {
-    switch self {
-    case .compression(let code): "the profile could not be compressed (zlib code \(code))"
-    }
-  }
-}
-
 /// gzip (RFC 1952) by zlib.
 enum Gzip {
   /// The same bytes give the same result: no time stands in the header.
   static func compress(_ bytes: [UInt8]) throws(ReportError) -> [UInt8] {
+    // zlib counts the input in 32 bits; more would be cut without an error.
+    guard let size = UInt32(exactly: bytes.count) else { throw .tooLarge }
     var stream = z_stream()
     // 15 bits of window, and 16 for a gzip header. deflateInit2 is a macro.
     var code = deflateInit2_(
@@ -28,9 +18,9 @@ enum Gzip {
     let output = [UInt8](unsafeUninitializedCapacity: room) { output, count in
       input.withUnsafeMutableBufferPointer { input in
         stream.next_in = input.baseAddress
-        stream.avail_in = UInt32(input.count)
+        stream.avail_in = size
         stream.next_out = output.baseAddress
-        stream.avail_out = UInt32(output.count)
+        stream.avail_out = UInt32(clamping: output.count)
         code = deflate(&stream, Z_FINISH)
         count = Int(stream.total_out)
       }

@@ -4,116 +4,97 @@ public import Profile
 public struct TextOptions: Sendable, Hashable {
   /// Use ANSI colours.
   public var color: Bool
+  /// Cut lines of stacks at this many characters; nil never cuts.
+  public var width: Int?
+  /// Say at each site to which process it belongs.
+  public var showProcess: Bool
 
-  public init(color: Bool = false) { self.color = color }
+  /// Plain and uncut unless asked otherwise.
+  public init(color: Bool = false, width: Int? = nil, showProcess: Bool = false) {
+    self.color = color
+    self.width = width
+    self.showProcess = showProcess
+  }
 }
 
 /// The report for people: biggest first, each site with its stack, totals and losses at the end. Its layout may
 /// change; programs read the JSON.
 public enum TextReport {
+  /// The sites in the order of the profile, then the sums.
   public static func render(_ profile: HeapProfile, options: TextOptions = TextOptions()) -> String {
     let style = Style(color: options.color)
     var lines = [header(profile)]
-    for filter in profile.capture.filters { lines.append("only \(filter)") }
+    lines += profile.capture.filters.map { "only \(PlainText.clean($0))" }
     lines.append("")
+    let commands = Dictionary(profile.processes.map { ($0.pid, $0.command) }) { first, _ in first }
     for (index, site) in profile.sites.enumerated() {
-      lines += render(site, rank: index + 1, totals: profile.totals, style)
+      var heading = "#\(index + 1)  " + facts(site, of: profile.totals, style)
+      if options.showProcess {
+        heading += " · \(PlainText.clean(commands[site.pid] ?? "process")) (pid \(site.pid))"
+      }
+      lines.append(heading)
+      lines += stack(site, options, style)
       lines.append("")
     }
-    if profile.sites.isEmpty {
-      lines.append("Nothing that was allocated while drip watched is outstanding.")
-      lines.append("")
-    }
-    lines += footer(profile, style)
+    if profile.sites.isEmpty { lines += [nothing(profile), ""] }
+    lines += TextFooter.render(profile, style)
     return lines.joined(separator: "\n") + "\n"
   }
 
   private static func header(_ profile: HeapProfile) -> String {
-    let targets = profile.processes.map { "\($0.command) (pid \($0.pid))" }.joined(separator: ", ")
     let capture = profile.capture
-    var text = "drip \(profile.dripVersion): \(targets), watched \(Quantities.age(capture.seconds)) on Linux \(capture.kernel) by \(capture.backend)"
-    if let ended = capture.ended { text += " (\(ended))" }
-    return text
+    let text =
+      "drip \(profile.dripVersion): \(Wording.targets(profile)), watched \(Quantities.age(capture.seconds)) on Linux \(capture.kernel) by \(capture.backend)"
+    return text + (capture.ended.map { " (\($0))" } ?? "")
   }
 
-  private static func render(_ site: Site, rank: Int, totals: Totals, _ style: Style) -> [String] {
+  private static func nothing(_ profile: HeapProfile) -> String {
+    profile.capture.filters.isEmpty
+      ? "Nothing that was allocated while drip watched is outstanding."
+      : "Nothing that was allocated while drip watched and passes the filters is outstanding."
+  }
+
+  private static func facts(_ site: Site, of totals: Totals, _ style: Style) -> String {
+    let share = Quantities.percent(site.outstandingBytes, of: totals.outstandingBytes)
     var facts = [
-      style.bold("\(Quantities.bytes(site.outstandingBytes)) (\(Quantities.percent(site.outstandingBytes, of: totals.outstandingBytes)))")
-        + " in \(Quantities.count(site.outstandingCount)) \(site.outstandingCount == 1 ? "object" : "objects")"
+      style.bold("\(Quantities.bytes(site.outstandingBytes)) (\(share))")
+        + " in \(Wording.counted(site.outstandingCount, "object"))"
     ]
     if let oldest = site.oldestSeconds { facts.append("oldest \(Quantities.age(oldest))") }
-    if let growth = site.growthBytesPerSecond { facts.append(Quantities.rate(growth)) }
-    facts.append("\(Quantities.count(site.allocs)) allocs, \(Quantities.count(site.frees)) frees")
-    var lines = ["#\(rank)  " + facts.joined(separator: " · ")]
-    for frame in site.frames { lines.append("      " + line(frame, style)) }
-    if let remark = remark(site.stackEnd) { lines.append("      " + style.dim(remark)) }
-    return lines
+    if let growth = site.growthBytesPerSecond { facts.append(Wording.growth(growth)) }
+    facts.append("\(Wording.counted(site.allocs, "alloc")), \(Wording.counted(site.frees, "free"))")
+    return facts.joined(separator: " · ")
   }
 
-  private static func line(_ frame: Frame, _ style: Style) -> String {
-    var text = frame.function ?? CallSite.place(frame)
-    if frame.inlined { text += " [inlined]" }
-    if let position = CallSite.position(frame) {
-      text += "  " + style.dim(position)
-    } else if let module = frame.module?.split(separator: "/").last {
-      var detail = frame.function == nil ? "" : String(module)
-      if frame.function == nil, let build = frame.buildID { detail = "build id \(build)" }
-      if !detail.isEmpty { text += "  " + style.dim(detail) }
-    }
-    return text
-  }
-
-  /// Why the stack above does not reach the bottom.
-  static func remark(_ end: StackEnd) -> String? {
-    switch end {
-    case .complete: nil
-    case .truncated: "… cut at the depth limit"
-    case .unreadable: "… cut at memory that could not be read"
-    case .broken: "… cut: no call frame information and no frame pointer from here on"
-    case .missing: "(no room for this stack)"
-    }
-  }
-
-  private static func footer(_ profile: HeapProfile, _ style: Style) -> [String] {
-    let totals = profile.totals
-    let freed = totals.frees
-    var lines = [
-      "outstanding  \(style.bold(Quantities.bytes(totals.outstandingBytes))) in \(Quantities.count(totals.outstandingCount)) objects; allocated \(Quantities.bytes(totals.allocatedBytes)) in \(Quantities.count(totals.allocs)) calls, freed \(Quantities.count(freed))"
-    ]
-    if profile.omittedSites > 0 {
-      lines.append(
-        "not shown    \(Quantities.bytes(profile.omittedBytes)) in \(Quantities.count(profile.omittedCount)) objects at \(Quantities.count(UInt64(profile.omittedSites))) more call sites (-n shows more)"
-      )
-    }
-    let table = profile.table
-    lines.append(
-      "tables       \(Quantities.bytes(table.bytes)) of kernel memory; \(Quantities.count(table.live)) of \(Quantities.count(table.liveCapacity)) objects, \(Quantities.count(table.sites)) of \(Quantities.count(table.siteCapacity)) stacks"
-    )
-    lines += losses(profile.losses, style)
-    return lines
-  }
-
-  private static func losses(_ losses: Losses, _ style: Style) -> [String] {
-    let grave = losses.occurred.filter(\.kind.affectsCounts)
-    var lines: [String] = []
-    if grave.isEmpty {
-      lines.append("losses       none: the counts are exact")
-    } else {
-      for (kind, count) in grave {
-        lines.append(style.bold("losses       \(Quantities.count(count)) \(kind.explanation)"))
-      }
-    }
-    for (kind, count) in losses.occurred where !kind.affectsCounts {
-      lines.append("note         \(Quantities.count(count)) \(kind.explanation)")
+  private static func stack(_ site: Site, _ options: TextOptions, _ style: Style) -> [String] {
+    let indent = "      "
+    let room = options.width.map { max($0 - indent.count, 20) }
+    var lines = site.frames.map { indent + line($0, room, style) }
+    if site.stackEnd == .missing || site.frames.isEmpty {
+      lines.append(indent + style.dim(Wording.missingStack))
+    } else if let remark = Wording.remark(site.stackEnd) {
+      lines.append(indent + style.dim("… \(remark)"))
     }
     return lines
   }
-}
 
-/// ANSI attributes, or none.
-struct Style: Sendable {
-  let color: Bool
-  func bold(_ text: String) -> String { color ? "\u{1b}[1m\(text)\u{1b}[0m" : text }
-  func dim(_ text: String) -> String { color ? "\u{1b}[2m\(text)\u{1b}[0m" : text }
-  func red(_ text: String) -> String { color ? "\u{1b}[31m\(text)\u{1b}[0m" : text }
+  private static func line(_ frame: Frame, _ room: Int?, _ style: Style) -> String {
+    let name = PlainText.clean(frame.function ?? CallSite.place(frame)) + (frame.inlined ? " [inlined]" : "")
+    let detail = PlainText.clean(detail(frame))
+    guard !detail.isEmpty else { return PlainText.clip(name, to: room) }
+    // Where there is room for one only, the name is worth more than the place.
+    guard let room, name.count + detail.count + 2 > room else { return name + "  " + style.dim(detail) }
+    let left = room - detail.count - 2
+    return left < 20 ? PlainText.clip(name, to: room) : PlainText.clip(name, to: left) + "  " + style.dim(detail)
+  }
+
+  /// Where a frame is: the source line, else the module, else what helps to name the frame later.
+  private static func detail(_ frame: Frame) -> String {
+    if let position = CallSite.position(frame) { return position }
+    guard let module = frame.module?.split(separator: "/").last else {
+      return frame.function == nil ? "in no file" : ""
+    }
+    if frame.function != nil { return String(module) }
+    return frame.buildID.map { "build id \($0)" } ?? "no build id"
+  }
 }

@@ -2,52 +2,82 @@ public import Profile
 
 /// One reading of `drip top`: a header, and one line a call site.
 public enum TopTable {
+  private static let columns = [
+    ("OUTSTANDING", 11), ("OBJECTS", 10), ("GROWTH", 13), ("OLDEST", 12), ("ALLOCS", 12), ("FREES", 12),
+  ]
+
+  /// At most `rows` sites, in the order of the profile. No line is longer than `width`, so that none wraps, and
+  /// there are at most `rows + 5` lines: the caller fits them to the terminal.
   public static func render(_ profile: HeapProfile, rows: Int, color: Bool, width: Int) -> String {
     let style = Style(color: color)
-    let totals = profile.totals
-    let names = profile.processes.map { "\($0.command) (pid \($0.pid))" }.joined(separator: ", ")
+    let width = max(width, 40)
+    let isGrave = profile.losses.total > 0
+    let health = PlainText.clip(health(profile.losses), to: width)
     var lines = [
-      "drip top  \(names)  \(Quantities.age(profile.capture.seconds))"
-        + (profile.capture.ended.map { "  \($0)" } ?? ""),
-      "outstanding \(Quantities.bytes(totals.outstandingBytes)) in \(Quantities.count(totals.outstandingCount)) objects   allocs \(Quantities.count(totals.allocs))   frees \(Quantities.count(totals.frees))   tables \(Quantities.bytes(profile.table.bytes))",
+      PlainText.clip(header(profile), to: width), PlainText.clip(sums(profile), to: width),
+      isGrave ? style.red(health) : health,
+      style.bold(PlainText.clip(row(columns.map(\.0), "CALL SITE"), to: width)),
     ]
-    lines += profile.capture.filters.map { "only \($0)" }
-    let grave = profile.losses.occurred.filter(\.kind.affectsCounts)
-    if !grave.isEmpty {
-      let text = grave.map { "\(Quantities.count($0.count)) \($0.kind.explanation)" }.joined(separator: "; ")
-      lines.append(style.red("losses: \(text)"))
+    let shown = profile.sites.prefix(max(rows, 0))
+    lines += shown.map { PlainText.clip(row(cells($0), path($0)), to: width) }
+    let hidden = profile.omittedSites + profile.sites.count - shown.count
+    if hidden > 0 {
+      lines.append(style.dim("… \(Wording.counted(UInt64(hidden), "more call site"))"))
+    } else if shown.isEmpty {
+      lines.append("nothing outstanding yet")
     }
-    lines.append("")
-    lines.append(
-      style.bold(
-        row("OUTSTANDING", "OBJECTS", "GROWTH", "OLDEST", "ALLOCS", "FREES", "CALL SITE", width: width)))
-    for site in profile.sites.prefix(rows) {
-      lines.append(
-        row(
-          Quantities.bytes(site.outstandingBytes), Quantities.count(site.outstandingCount),
-          site.growthBytesPerSecond.map(Quantities.rate) ?? "-", site.oldestSeconds.map(Quantities.age) ?? "-",
-          Quantities.count(site.allocs), Quantities.count(site.frees), path(site.frames), width: width))
-    }
-    if profile.sites.isEmpty { lines.append("nothing outstanding yet") }
-    let hidden = profile.omittedSites + max(profile.sites.count - rows, 0)
-    if hidden > 0 { lines.append(style.dim("… \(hidden) more call sites")) }
     return lines.joined(separator: "\n") + "\n"
   }
 
-  /// The call site and who called it, as far as the line goes.
-  private static func path(_ frames: [Frame]) -> String {
-    guard let start = frames.firstIndex(where: { !CallSite.isPassage($0) }) else { return CallSite.name(frames) }
-    let callers = frames[frames.index(after: start)...].prefix(8).map { $0.function ?? CallSite.place($0) }
-    return ([CallSite.label(frames[start])] + callers).joined(separator: " < ")
+  private static func header(_ profile: HeapProfile) -> String {
+    var parts = ["drip top", Wording.targets(profile), Quantities.age(profile.capture.seconds)]
+    if let ended = profile.capture.ended { parts.append(ended) }
+    parts += profile.capture.filters.map { "only \(PlainText.clean($0))" }
+    return parts.joined(separator: "  ")
   }
 
-  private static func row(
-    _ bytes: String, _ objects: String, _ growth: String, _ oldest: String, _ allocs: String, _ frees: String,
-    _ site: String, width: Int
-  ) -> String {
-    let columns = [(bytes, 11), (objects, 10), (growth, 13), (oldest, 12), (allocs, 12), (frees, 12)]
-    let left = columns.map { text, size in String(repeating: " ", count: max(size - text.count, 0)) + text }
-      .joined(separator: " ")
-    return String((left + "  " + site).prefix(max(width, 40)))
+  private static func sums(_ profile: HeapProfile) -> String {
+    let totals = profile.totals
+    return [
+      "outstanding \(Quantities.bytes(totals.outstandingBytes)) in \(Wording.counted(totals.outstandingCount, "object"))",
+      "allocs \(Quantities.count(totals.allocs))", "frees \(Quantities.count(totals.frees))",
+      "tables \(Quantities.bytes(profile.table.bytes))",
+    ].joined(separator: "   ")
+  }
+
+  /// The sum stands first, so that a narrow terminal cannot hide that something was lost.
+  private static func health(_ losses: Losses) -> String {
+    func list(_ kinds: [(kind: LossKind, count: UInt64)]) -> String {
+      kinds.map { "\(Quantities.count($0.count)) \($0.kind.explanation)" }.joined(separator: "; ")
+    }
+    let grave = losses.occurred.filter(\.kind.affectsCounts)
+    let facts = losses.occurred.filter { !$0.kind.affectsCounts }
+    let text = grave.isEmpty ? "losses none" : "losses \(Quantities.count(losses.total)): \(list(grave))"
+    return text + (facts.isEmpty ? "" : "   notes: \(list(facts))")
+  }
+
+  private static func cells(_ site: Site) -> [String] {
+    [
+      Quantities.bytes(site.outstandingBytes), Quantities.count(site.outstandingCount),
+      site.growthBytesPerSecond.map(Quantities.rate) ?? "-", site.oldestSeconds.map(Quantities.age) ?? "-",
+      Quantities.count(site.allocs), Quantities.count(site.frees),
+    ]
+  }
+
+  /// The call site and who called it, as far as the line goes.
+  private static func path(_ site: Site) -> String {
+    guard !site.frames.isEmpty else { return Wording.missingStack }
+    let start = site.frames.firstIndex { !CallSite.isPassage($0) } ?? site.frames.startIndex
+    var names = [CallSite.label(site.frames[start])]
+    names += site.frames[(start + 1)...].map { $0.function ?? CallSite.place($0) }
+    if site.stackEnd != .complete { names.append("…") }
+    return PlainText.clean(names.joined(separator: " < "))
+  }
+
+  private static func row(_ cells: [String], _ site: String) -> String {
+    let padded = zip(cells, columns).map { text, column in
+      String(repeating: " ", count: max(column.1 - text.count, 0)) + text
+    }
+    return padded.joined(separator: " ") + "  " + site
   }
 }

@@ -13,7 +13,7 @@ struct CommandTests {
     let drip = try DripBinary.attach(["dump", "-p", "\(program.pid)", "--duration", "60s"] + arguments)
     program.send("GO")
     try #require(program.waitForLine { $0.hasPrefix("DONE") } != nil)
-    kill(drip.pid, SIGINT)
+    drip.signal(SIGINT)
     return drip.finish()
   }
 
@@ -24,7 +24,7 @@ struct CommandTests {
     let drip = try DripBinary.attach(["dump", "-p", "\(program.pid)", "--duration", "600s"])
     program.send("GO")
     try #require(program.waitForLine { $0.hasPrefix("DONE") } != nil)
-    kill(drip.pid, signal)
+    drip.signal(signal)
     let result = drip.finish()
     #expect(result.status == 0)
     #expect(result.output.contains("50 objects"), "\(result.output)")
@@ -86,7 +86,7 @@ struct CommandTests {
     #expect(result.output.components(separatedBy: "CALL SITE").count == 4, "\(result.output)")
     #expect(result.output.contains("session_create"))
     #expect(!result.output.contains("\u{1b}["))
-    program.process.terminate()
+    program.stop()
   }
 
   @Test("doctor tries every probe type and examines the target")
@@ -97,7 +97,7 @@ struct CommandTests {
     for word in ["uprobe session", "uprobe multi", "perf uprobe", "kprobe", "fentry", "glibc", "malloc", "stacks"] {
       #expect(result.output.contains(word), "\(word): \(result.output)")
     }
-    program.process.terminate()
+    program.stop()
   }
 
   @Test("help and version succeed", arguments: [["--help"], ["dump", "-h"], ["top", "-h"], ["doctor", "-h"], ["--version"]])

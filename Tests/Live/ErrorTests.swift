@@ -64,7 +64,7 @@ struct ErrorTests {
     let drip = try DripBinary.attach(["dump", "-p", "\(program.pid)", "--duration", "60s", "--format", "json"])
     program.send("GO")
     try #require(program.waitForLine { $0.hasPrefix("DONE") } != nil)
-    kill(drip.pid, SIGINT)
+    drip.signal(SIGINT)
     let dump = try DumpJSON.parse(drip.finish().output)
     #expect(dump.totals.outstanding_bytes == 1000)
     let frame = try #require(dump.sites.first?.frames.first { $0.module?.hasSuffix("/stripped") == true })
@@ -128,7 +128,7 @@ struct ErrorTests {
     ])
     program.send("GO")
     try #require(program.waitForLine { $0.hasPrefix("DONE") } != nil)
-    kill(drip.pid, SIGINT)
+    drip.signal(SIGINT)
     let dump = try DumpJSON.parse(drip.finish().output)
     let refused = dump.losses["table_full"] ?? 0
     #expect(refused > 0)

@@ -50,7 +50,7 @@ struct ExactnessTests {
       if words.first == "TOTAL" { break }
     }
     #expect(truth.count > 10, "the workload printed its truth")
-    kill(drip.pid, SIGINT)
+    drip.signal(SIGINT)
     let result = drip.finish()
     #expect(result.status == 0, "\(result.errors)")
     workload.send("END")

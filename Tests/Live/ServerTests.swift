@@ -24,7 +24,7 @@ struct ServerTests {
     let load = try redis.benchmark(seconds: 5)
     let dump = try dump(redis.pid)
     expectWhole(dump, "redis-server")
-    load.process.terminate()
+    load.stop()
     #expect(redis.isAlive)
   }
 
@@ -46,14 +46,14 @@ struct ServerTests {
       ])
     try #require(python.line() == "READY")
     expectWhole(try dump(python.pid), "python3")
-    #expect(python.process.isRunning)
+    #expect(python.isRunning)
   }
 
   @Test("nginx under HTTP load")
   func nginx() throws {
     let nginx = try Nginx()
     let load = try nginx.load()
-    defer { load.process.terminate() }
+    defer { load.stop() }
     expectWhole(try dump(nginx.worker), "nginx")
     #expect(kill(nginx.worker, 0) == 0)
   }
@@ -63,7 +63,7 @@ struct ServerTests {
     let postgres = try Postgres()
     let session = try postgres.session()
     expectWhole(try dump(session.backend), "postgres")
-    #expect(session.client.process.isRunning)
+    #expect(session.client.isRunning)
   }
 
   @Test("attach and detach 200 times on a busy redis-server: no error on its side")
@@ -77,8 +77,8 @@ struct ServerTests {
       try #require(result.status == 0, "\(result.errors)")
     }
     #expect(redis.isAlive)
-    #expect(load.process.isRunning, "the load ran to the end without an error")
-    load.process.terminate()
+    #expect(load.isRunning, "the load ran to the end without an error")
+    load.stop()
     let errors = load.finish().errors
     #expect(!errors.lowercased().contains("error"), "\(errors)")
     #expect(try redis.command("PING").contains("PONG"))

@@ -46,24 +46,30 @@ final class Redis {
   private let server: Child
   let port: Int
 
+  /// Server and load share the last CPU: busy, and yet drip has a CPU to itself where there are two.
+  private static let pinned = ["-c", "\(max(ProcessInfo.processInfo.processorCount - 1, 0))"]
+
   init() throws {
     port = try freePort()
     server = try Child(
-      "/usr/bin/redis-server", ["--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+      "/usr/bin/taskset",
+      Self.pinned + [
+        "/usr/bin/redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+      ])
     server.waitForLine { $0.contains("Ready to accept connections") }
   }
 
-  deinit { server.process.terminate() }
+  deinit { server.stop() }
 
   var pid: Int32 { server.pid }
-  var isAlive: Bool { server.process.isRunning }
+  var isAlive: Bool { server.isRunning }
 
   /// Commands until killed, or for about so many seconds.
   func benchmark(seconds: Int) throws -> Child {
     let load = try Child(
-      "/usr/bin/redis-benchmark",
-      [
-        "-p", "\(port)", "-t", "set,get,lpush,hset", "-c", "10", "-r", "10000", "-n", "\(seconds * 20_000)", "-l",
+      "/usr/bin/taskset",
+      Self.pinned + [
+        "/usr/bin/redis-benchmark", "-p", "\(port)", "-t", "set,get,lpush,hset", "-c", "10", "-r", "10000", "-n", "\(seconds * 20_000)", "-l",
         "-q",
       ])
     return load
@@ -111,7 +117,7 @@ final class Nginx {
     worker = child
   }
 
-  deinit { server.process.terminate() }
+  deinit { server.stop() }
 
   /// Requests over new connections, until killed.
   func load() throws -> Child {
@@ -165,7 +171,7 @@ final class Postgres {
     {
       kill(pid, SIGQUIT)
     }
-    server.process.terminate()
+    server.stop()
   }
 
   /// A client whose backend plans and runs queries, until killed.

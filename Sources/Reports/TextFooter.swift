@@ -1,0 +1,47 @@
+import Profile
+
+/// The end of the text report: sums, what is not shown, tables, losses, facts.
+enum TextFooter {
+  static func render(_ profile: HeapProfile, _ style: Style) -> [String] {
+    let totals = profile.totals
+    var lines = [
+      row(
+        "outstanding",
+        style.bold(Quantities.bytes(totals.outstandingBytes))
+          + " in \(Wording.counted(totals.outstandingCount, "object"))"
+          + "; allocated \(Quantities.bytes(totals.allocatedBytes)) in \(Wording.counted(totals.allocs, "call"))"
+          + ", freed \(Quantities.count(totals.frees))")
+    ]
+    if profile.omittedSites > 0 {
+      let shown = UInt64(profile.sites.count)
+      let hidden = UInt64(profile.omittedSites)
+      lines.append(
+        row(
+          "not shown",
+          "\(Quantities.bytes(profile.omittedBytes)) in \(Wording.counted(profile.omittedCount, "object"))"
+            + " at \(Quantities.count(hidden)) of \(Wording.counted(shown + hidden, "call site")) (-n shows more)"))
+    }
+    let table = profile.table
+    lines.append(
+      row(
+        "tables",
+        "\(Quantities.bytes(table.bytes)) of kernel memory"
+          + "; \(Quantities.count(table.live)) of \(Quantities.count(table.liveCapacity)) objects"
+          + ", \(Quantities.count(table.sites)) of \(Quantities.count(table.siteCapacity)) stacks"))
+    return lines + losses(profile.losses, style)
+  }
+
+  /// What makes the counts wrong first; facts that a reader needs to judge them apart from it.
+  private static func losses(_ losses: Losses, _ style: Style) -> [String] {
+    let grave = losses.occurred.filter(\.kind.affectsCounts)
+    let facts = losses.occurred.filter { !$0.kind.affectsCounts }
+    var lines = grave.map { style.bold(row("losses", "\(Quantities.count($0.count)) \($0.kind.explanation)")) }
+    if grave.isEmpty { lines.append(row("losses", "none: the counts are exact")) }
+    lines += facts.map { row("note", "\(Quantities.count($0.count)) \($0.kind.explanation)") }
+    return lines
+  }
+
+  private static func row(_ label: String, _ text: String) -> String {
+    label + String(repeating: " ", count: max(13 - label.count, 1)) + text
+  }
+}
