@@ -68,9 +68,9 @@ let package = Package(
 
     tests("ProfileTests", ["Profile"]),
     tests("LibbpfTests", ["Libbpf", "CProbes"]),
-    tests("BinariesTests", ["Binaries"]),
-    tests("ProcessesTests", ["Processes"]),
-    tests("ProbesTests", ["Probes", "Binaries"]),
+    tests("BinariesTests", ["Binaries", "Profile"]),
+    tests("ProcessesTests", ["Processes", "Profile"]),
+    tests("ProbesTests", ["Probes", "Binaries", "Profile"]),
     tests("SymbolicationTests", ["Symbolication", "Profile"]),
     tests("LeakDetectionTests", ["LeakDetection", "Profile"]),
     tests("ReportsTests", ["Reports", "Profile", protobuf]),

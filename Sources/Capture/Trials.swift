@@ -57,7 +57,8 @@ public enum Trials {
     ]
     return types.map { type in
       do throws(LibbpfError) {
-        let image = UnsafeRawBufferPointer(start: drip_doctor_object_pointer(), count: drip_doctor_object_size)
+        let image = UnsafeRawBufferPointer(
+          start: drip_doctor_object_pointer(), count: drip_doctor_object_size)
         let object = try BPFObject(image: image, name: "drip_doctor")
         for other in types { try object.program(other.program).setAutoload(other.program == type.program) }
         try object.load()

@@ -157,7 +157,8 @@ struct UnwindMaintainer {
 
   private static func id(of mapping: MemoryMapping) -> FileID {
     FileID(
-      deviceMajor: UInt32(mapping.deviceMajor), deviceMinor: UInt32(mapping.deviceMinor), inode: mapping.inode)
+      deviceMajor: UInt32(mapping.deviceMajor), deviceMinor: UInt32(mapping.deviceMinor), inode: mapping.inode
+    )
   }
 }
 

@@ -19,7 +19,8 @@ struct UnwindStore {
 
   /// Copies a file's table into the maps; nil when there is no room left.
   mutating func install(
-    _ table: UnwindTable, rules: borrowing MappedArray, pages: borrowing MappedArray, rows: borrowing MappedArray
+    _ table: UnwindTable, rules: borrowing MappedArray, pages: borrowing MappedArray,
+    rows: borrowing MappedArray
   ) -> Placement? {
     let chunk = Int(DRIP_ROWS_PER_CHUNK)
     guard !table.rows.isEmpty, nextPage + table.pages.count <= pages.count,

@@ -43,7 +43,8 @@ public enum Findings {
 
   private static func describe(_ site: Site, _ rate: Double, of totals: Totals) -> String {
     let times = site.allocs == 1 ? "once" : "\(Quantities.count(site.allocs)) times"
-    let objects = site.outstandingCount == 1 ? "1 object" : "\(Quantities.count(site.outstandingCount)) objects"
+    let objects =
+      site.outstandingCount == 1 ? "1 object" : "\(Quantities.count(site.outstandingCount)) objects"
     let share = Quantities.percent(site.outstandingBytes, of: totals.outstandingBytes)
     var text =
       "\(CallSite.name(site.frames)) by \(Quantities.rate(rate)). It allocated \(times) and freed \(Quantities.count(site.frees)) of those; it holds \(Quantities.bytes(site.outstandingBytes)) in \(objects), \(share) of all that is outstanding"

@@ -33,7 +33,9 @@ public struct GrowthTracker: Sendable {
     guard now.isFinite, newest.map({ now > $0.seconds }) ?? true else { return }
     if let newest, isDue(newest) { points.append(newest) }
     var outstanding: [UInt32: UInt64] = [:]
-    for site in snapshot.sites where site.outstandingBytes > 0 { outstanding[site.id] = site.outstandingBytes }
+    for site in snapshot.sites where site.outstandingBytes > 0 {
+      outstanding[site.id] = site.outstandingBytes
+    }
     newest = Point(seconds: now, outstanding: outstanding)
     forget(before: now / 2)
     if points.count > capacity { thin() }

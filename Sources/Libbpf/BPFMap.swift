@@ -31,7 +31,9 @@ public struct BPFMap: ~Copyable {
 
   /// All elements of a hash map, as raw keys and values, a batch a system call (BPF_MAP_LOOKUP_BATCH,
   /// Linux 5.6). Elements that change meanwhile may be seen or not.
-  public func forEachEntry(keySize: Int, _ body: (UnsafeRawPointer, UnsafeRawPointer) -> Void) throws(LibbpfError) {
+  public func forEachEntry(keySize: Int, _ body: (UnsafeRawPointer, UnsafeRawPointer) -> Void)
+    throws(LibbpfError)
+  {
     let descriptor = bpf_map__fd(raw)
     let batchSize = 4096
     let keys = UnsafeMutableRawPointer.allocate(byteCount: batchSize * keySize, alignment: 8)

@@ -30,7 +30,8 @@ public struct LibbpfError: Error, Sendable, Hashable, CustomStringConvertible {
   /// What the user can do about it, where that is known.
   public var advice: String? {
     switch code {
-    case EPERM, EACCES: "drip needs root, or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE; a locked-down kernel may refuse all the same"
+    case EPERM, EACCES:
+      "drip needs root, or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE; a locked-down kernel may refuse all the same"
     case ENOMEM: "the kernel could not get the memory; try a smaller --max-live"
     case E2BIG: "a table is larger than the kernel allows; try a smaller --max-live"
     case ESRCH: "the process has gone"

@@ -2,7 +2,8 @@
 /// libraries that every allocation passes through.
 public enum CallSite {
   private static let passages = [
-    "libc.so", "libc-", "libstdc++", "libc++", "ld-linux", "ld-musl", "libjemalloc", "libtcmalloc", "libmimalloc",
+    "libc.so", "libc-", "libstdc++", "libc++", "ld-linux", "ld-musl", "libjemalloc", "libtcmalloc",
+    "libmimalloc",
   ]
 
   /// The call site's frame; the innermost frame if all belong to such libraries; nil for an empty stack.

@@ -87,7 +87,9 @@ public struct Snapshot: Sendable, Hashable {
   public var losses: Losses
   public var table: TableUse
 
-  public init(elapsedSeconds: Double, sites: [SiteCounts], losses: Losses = Losses(), table: TableUse = TableUse()) {
+  public init(
+    elapsedSeconds: Double, sites: [SiteCounts], losses: Losses = Losses(), table: TableUse = TableUse()
+  ) {
     self.elapsedSeconds = elapsedSeconds
     self.sites = sites
     self.losses = losses

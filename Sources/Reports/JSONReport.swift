@@ -20,7 +20,8 @@ public enum JSONReport {
       (
         "omitted",
         .object([
-          ("sites", .integer(UInt64(profile.omittedSites))), ("outstanding_bytes", .integer(profile.omittedBytes)),
+          ("sites", .integer(UInt64(profile.omittedSites))),
+          ("outstanding_bytes", .integer(profile.omittedBytes)),
           ("outstanding_count", .integer(profile.omittedCount)),
         ])
       ),
@@ -53,7 +54,8 @@ public enum JSONReport {
   }
 
   private static func losses(_ losses: Losses) -> JSONValue {
-    .object([("total", .integer(losses.total))] + LossKind.allCases.map { ($0.rawValue, .integer(losses[$0])) })
+    .object(
+      [("total", .integer(losses.total))] + LossKind.allCases.map { ($0.rawValue, .integer(losses[$0])) })
   }
 
   private static func tables(_ table: TableUse) -> JSONValue {
@@ -78,7 +80,8 @@ public enum JSONReport {
   private static func frame(_ frame: Frame) -> JSONValue {
     .object([
       ("function", .optional(frame.function)), ("module", .optional(frame.module)),
-      ("build_id", .optional(frame.buildID)), ("offset", .integer(frame.offset)), ("file", .optional(frame.file)),
+      ("build_id", .optional(frame.buildID)), ("offset", .integer(frame.offset)),
+      ("file", .optional(frame.file)),
       ("line", frame.line.map { .signed(Int64($0)) } ?? .null), ("inlined", .bool(frame.inlined)),
     ])
   }

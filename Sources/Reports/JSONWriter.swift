@@ -28,7 +28,8 @@ indirect enum JSONValue {
       }
     case .object(let members):
       let isFlat = members.allSatisfy { $0.1.isScalar }
-      Self.list("{", "}", members.isEmpty, indent, &text, count: members.count, isFlat: isFlat && indent > 1) {
+      Self.list("{", "}", members.isEmpty, indent, &text, count: members.count, isFlat: isFlat && indent > 1)
+      {
         index, text in
         Self.write(members[index].0, to: &text)
         text += ": "
@@ -45,7 +46,8 @@ indirect enum JSONValue {
   }
 
   private static func list(
-    _ open: String, _ close: String, _ isEmpty: Bool, _ indent: Int, _ text: inout String, count: Int, isFlat: Bool,
+    _ open: String, _ close: String, _ isEmpty: Bool, _ indent: Int, _ text: inout String, count: Int,
+    isFlat: Bool,
     _ element: (Int, inout String) -> Void
   ) {
     text += open

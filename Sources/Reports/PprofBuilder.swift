@@ -82,12 +82,15 @@ struct PprofBuilder {
 
   /// What a reader must know to judge the numbers; `go tool pprof -comments` prints them.
   private func comments(_ profile: HeapProfile) -> [String] {
-    var lines = ["drip \(profile.dripVersion)", "kernel \(profile.capture.kernel), \(profile.capture.backend)"]
+    var lines = [
+      "drip \(profile.dripVersion)", "kernel \(profile.capture.kernel), \(profile.capture.backend)",
+    ]
     lines += profile.processes.map { "process \($0.pid) \($0.command), \($0.executable)" }
     lines += profile.capture.ended.map { ["ended early: \($0)"] } ?? []
     lines += profile.capture.filters.map { "only \($0)" }
     if profile.omittedSites > 0 {
-      lines.append("left out: \(profile.omittedSites) call sites with \(profile.omittedBytes) bytes outstanding")
+      lines.append(
+        "left out: \(profile.omittedSites) call sites with \(profile.omittedBytes) bytes outstanding")
     }
     lines += profile.losses.occurred.map { "\($0.count) \($0.kind.explanation)" }
     return lines

@@ -19,7 +19,8 @@ enum TextFooter {
         row(
           "not shown",
           "\(Quantities.bytes(profile.omittedBytes)) in \(Wording.counted(profile.omittedCount, "object"))"
-            + " at \(Quantities.count(hidden)) of \(Wording.counted(shown + hidden, "call site")) (-n shows more)"))
+            + " at \(Quantities.count(hidden)) of \(Wording.counted(shown + hidden, "call site")) (-n shows more)"
+        ))
     }
     let table = profile.table
     lines.append(
@@ -35,7 +36,9 @@ enum TextFooter {
   private static func losses(_ losses: Losses, _ style: Style) -> [String] {
     let grave = losses.occurred.filter(\.kind.affectsCounts)
     let facts = losses.occurred.filter { !$0.kind.affectsCounts }
-    var lines = grave.map { style.bold(row("losses", "\(Quantities.count($0.count)) \($0.kind.explanation)")) }
+    var lines = grave.map {
+      style.bold(row("losses", "\(Quantities.count($0.count)) \($0.kind.explanation)"))
+    }
     if grave.isEmpty { lines.append(row("losses", "none: the counts are exact")) }
     lines += facts.map { row("note", "\(Quantities.count($0.count)) \($0.kind.explanation)") }
     return lines

@@ -85,7 +85,8 @@ public enum TextReport {
     // Where there is room for one only, the name is worth more than the place.
     guard let room, name.count + detail.count + 2 > room else { return name + "  " + style.dim(detail) }
     let left = room - detail.count - 2
-    return left < 20 ? PlainText.clip(name, to: room) : PlainText.clip(name, to: left) + "  " + style.dim(detail)
+    return left < 20
+      ? PlainText.clip(name, to: room) : PlainText.clip(name, to: left) + "  " + style.dim(detail)
   }
 
   /// Where a frame is: the source line, else the module, else what helps to name the frame later.

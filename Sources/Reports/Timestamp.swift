@@ -18,7 +18,9 @@ enum Timestamp {
     let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
     let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
     func two(_ value: Int64) -> String { value < 10 ? "0\(value)" : "\(value)" }
-    func three(_ value: Int64) -> String { value < 10 ? "00\(value)" : value < 100 ? "0\(value)" : "\(value)" }
+    func three(_ value: Int64) -> String {
+      value < 10 ? "00\(value)" : value < 100 ? "0\(value)" : "\(value)"
+    }
     return
       "\(year)-\(two(month))-\(two(day))T\(two(ofDay / 3600)):\(two(ofDay / 60 % 60)):\(two(ofDay % 60)).\(three(milliseconds - seconds * 1000))Z"
   }

@@ -31,7 +31,9 @@ struct Doctor: ParsableCommand {
     if facts.canTrace {
       sheet.add(.works, "privileges", facts.effectiveUser == 0 ? "root" : "capabilities suffice")
     } else {
-      sheet.add(.fails, "privileges", "user \(facts.effectiveUser) may not load BPF programs", CaptureError.notPrivileged.description)
+      sheet.add(
+        .fails, "privileges", "user \(facts.effectiveUser) may not load BPF programs",
+        CaptureError.notPrivileged.description)
     }
     if facts.hasBTF {
       sheet.add(.works, "kernel type information", "/sys/kernel/btf/vmlinux")
@@ -39,7 +41,8 @@ struct Doctor: ParsableCommand {
       sheet.add(.fails, "kernel type information", "missing", CaptureError.noTypeInformation.description)
     }
     if let lockdown = facts.lockdown, lockdown != "none" {
-      sheet.add(.note, "kernel lockdown", lockdown, "some probe types may be refused; the trials below show which")
+      sheet.add(
+        .note, "kernel lockdown", lockdown, "some probe types may be refused; the trials below show which")
     }
     return facts.canTrace && facts.hasBTF
   }
@@ -48,7 +51,9 @@ struct Doctor: ParsableCommand {
     do {
       let target = try TargetProcess.open(pid: getpid())
       let plan = try TargetPlan.make(for: target)
-      for backend in Backend.allCases { sheet.add(Trials.backend(backend, plan: plan), isFallback: backend != .perf) }
+      for backend in Backend.allCases {
+        sheet.add(Trials.backend(backend, plan: plan), isFallback: backend != .perf)
+      }
     } catch {
       sheet.add(.fails, "uprobes", "drip cannot examine itself: \(error)")
     }
@@ -61,12 +66,15 @@ struct Doctor: ParsableCommand {
       let target = try TargetProcess.open(pid: pid)
       sheet.add(.works, "process \(pid)", "\(target.identity.command), \(target.identity.executable)")
       if target.isInOtherMountNamespace {
-        sheet.add(.note, "mount namespace", "not drip's own", "files are read through /proc/\(pid)/root and map_files")
+        sheet.add(
+          .note, "mount namespace", "not drip's own", "files are read through /proc/\(pid)/root and map_files"
+        )
       }
       let plan = try TargetPlan.make(for: target)
       sheet.add(.works, "allocator", "\(plan.allocator) in \(plan.displayPath)")
       for site in plan.sites {
-        let detail = "\(site.names.joined(separator: ", "))+0x\(String(site.offsetInFunction, radix: 16)) \(site.instruction)"
+        let detail =
+          "\(site.names.joined(separator: ", "))+0x\(String(site.offsetInFunction, radix: 16)) \(site.instruction)"
         if site.isEmulated {
           sheet.add(.works, "probe", detail)
         } else {
@@ -86,12 +94,16 @@ struct Doctor: ParsableCommand {
     let coverage = UnwindCoverage.examine(pid: pid)
     let bare = coverage.filter { !$0.hasTable }
     if bare.isEmpty {
-      sheet.add(.works, "stacks", "all \(coverage.count) code files carry call frame information: stacks will be whole")
+      sheet.add(
+        .works, "stacks",
+        "all \(coverage.count) code files carry call frame information: stacks will be whole")
       return
     }
     sheet.add(
-      .note, "stacks", "\(bare.count) of \(coverage.count) code files carry no call frame information: \(bare.map(\.path).joined(separator: ", "))",
-      "there drip follows frame pointers; build with -fno-omit-frame-pointer or -fasynchronous-unwind-tables for whole stacks")
+      .note, "stacks",
+      "\(bare.count) of \(coverage.count) code files carry no call frame information: \(bare.map(\.path).joined(separator: ", "))",
+      "there drip follows frame pointers; build with -fno-omit-frame-pointer or -fasynchronous-unwind-tables for whole stacks"
+    )
   }
 }
 

@@ -27,7 +27,8 @@ struct Dump: AsyncParsableCommand {
   @Option(help: "How long to watch (10s, 500ms, 5m).")
   var duration = TimeSpan(seconds: 10)
 
-  @Option(name: [.customShort("n"), .long], help: "Stacks to show (text: 20 unless set; other formats: all).")
+  @Option(
+    name: [.customShort("n"), .long], help: "Stacks to show (text: 20 unless set; other formats: all).")
   var top: Int?
 
   @Option(help: "Order by bytes, count, age or growth.")
@@ -69,7 +70,8 @@ struct Dump: AsyncParsableCommand {
     let profile = await builder.profile(
       snapshot, sort: sort, limit: top ?? (format == .text ? 20 : nil), isAgeFiltered: older != nil,
       // Who allocated and freed it all matters to alloc_space and to programs, not to a reader of text.
-      includesIdle: format == .json || format == .pprof, growth: tracker.growthBytesPerSecond(), filters: filters, ended: ended)
+      includesIdle: format == .json || format == .pprof, growth: tracker.growthBytesPerSecond(),
+      filters: filters, ended: ended)
     try file.write(try render(profile, isTerminal: file.isTerminal))
   }
 

@@ -27,7 +27,9 @@ struct OutputFile: ~Copyable {
     if path != nil { _ = ftruncate(descriptor, 0) }
     var offset = 0
     while offset < bytes.count {
-      let written = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress.map { $0 + offset }, bytes.count - offset) }
+      let written = bytes.withUnsafeBytes {
+        Glibc.write(descriptor, $0.baseAddress.map { $0 + offset }, bytes.count - offset)
+      }
       if written < 0 {
         if errno == EINTR { continue }
         if errno == EPIPE { throw Failure(.cannotWrite, "") }

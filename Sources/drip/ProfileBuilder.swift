@@ -22,11 +22,14 @@ struct ProfileBuilder {
   }
 
   func refreshMappings() {
-    guard let mappings = try? MemoryMap.read(pid: session.target.identity.pid), !mappings.isEmpty else { return }
+    guard let mappings = try? MemoryMap.read(pid: session.target.identity.pid), !mappings.isEmpty else {
+      return
+    }
     symbolizer.update(
       mappings: mappings.map {
         SymbolMapping(
-          start: $0.start, end: $0.end, fileOffset: $0.fileOffset, executable: $0.permissions.contains(.execute),
+          start: $0.start, end: $0.end, fileOffset: $0.fileOffset,
+          executable: $0.permissions.contains(.execute),
           path: $0.path)
       })
   }
@@ -37,7 +40,8 @@ struct ProfileBuilder {
     growth: [UInt32: Double], filters: [String], ended: String?
   ) async -> HeapProfile {
     let ranking = Ranking(
-      snapshot, by: sort, limit: limit, isAgeFiltered: isAgeFiltered, includesIdle: includesIdle, growth: growth)
+      snapshot, by: sort, limit: limit, isAgeFiltered: isAgeFiltered, includesIdle: includesIdle,
+      growth: growth)
     var losses = snapshot.losses
     var sites: [Site] = []
     for entry in ranking.entries {

@@ -21,7 +21,9 @@ struct Session {
       let plan = try TargetPlan.make(for: target)
       let capture = try LiveCapture(
         target: target, plan: plan, options: options.capture, cpus: facts.possibleCPUs)
-      printError("drip: attached to \(target.identity.command) (pid \(target.identity.pid)) by \(capture.backend.title)")
+      printError(
+        "drip: attached to \(target.identity.command) (pid \(target.identity.pid)) by \(capture.backend.title)"
+      )
       return Session(target: target, plan: plan, capture: capture)
     } catch {
       // A target that went away meanwhile explains whatever else failed.
@@ -56,7 +58,8 @@ enum TargetPlan {
         let elf = try ELFFile(try FileBytes(path: path))
         candidates.append(
           PlanCandidate(
-            path: path, displayPath: module.path, image: try AllocatorImage(elf), elf: elf, isExecutable: isMain))
+            path: path, displayPath: module.path, image: try AllocatorImage(elf), elf: elf,
+            isExecutable: isMain))
       } catch BinaryError.thirtyTwoBit where isMain {
         throw ProcessError.thirtyTwoBit(pid: pid, executable: module.path)
       } catch {

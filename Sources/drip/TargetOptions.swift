@@ -8,9 +8,12 @@ struct TimeSpan: ExpressibleByArgument, Hashable {
   init(seconds: Double) { self.seconds = seconds }
 
   init?(argument: String) {
-    let units: [(suffix: String, factor: Double)] = [("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)]
+    let units: [(suffix: String, factor: Double)] = [
+      ("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600), ("d", 86_400),
+    ]
     let unit = units.first { argument.hasSuffix($0.suffix) } ?? ("", 1)
-    guard let value = Double(argument.dropLast(unit.suffix.count)), value.isFinite, value >= 0, value * unit.factor < 1e9
+    guard let value = Double(argument.dropLast(unit.suffix.count)), value.isFinite, value >= 0,
+      value * unit.factor < 1e9
     else { return nil }
     seconds = value * unit.factor
   }

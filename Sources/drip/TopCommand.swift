@@ -15,7 +15,8 @@ struct Top: AsyncParsableCommand {
 
   @OptionGroup var target: TargetOptions
 
-  @Option(name: [.customShort("n"), .long], help: "Call sites to show (fills the terminal unless set; else 10).")
+  @Option(
+    name: [.customShort("n"), .long], help: "Call sites to show (fills the terminal unless set; else 10).")
   var top: Int?
 
   @Option(help: "Order by bytes, count, age or growth.")
@@ -59,12 +60,14 @@ struct Top: AsyncParsableCommand {
       tracker.add(snapshot)
       let rows = top ?? (width == nil ? 10 : max(Environment.terminalHeight - 6, 3))
       let profile = await builder.profile(
-        snapshot, sort: sort, limit: rows, isAgeFiltered: older != nil, growth: tracker.growthBytesPerSecond(),
+        snapshot, sort: sort, limit: rows, isAgeFiltered: older != nil,
+        growth: tracker.growthBytesPerSecond(),
         filters: older.map { ["objects older than \(Quantities.age($0.seconds))"] } ?? [], ended: ended)
       let block = TopTable.render(
         profile, rows: rows, color: width != nil && !Environment.noColor, width: width ?? 160)
       // Home and clear to the end: less flicker than clearing first.
-      try file.write(Array(((width == nil ? "" : "\u{1b}[H\u{1b}[J") + block + (width == nil ? "\n" : "")).utf8))
+      try file.write(
+        Array(((width == nil ? "" : "\u{1b}[H\u{1b}[J") + block + (width == nil ? "\n" : "")).utf8))
       shown += 1
     }
     await session.capture.detach()

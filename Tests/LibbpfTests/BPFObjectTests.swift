@@ -14,7 +14,8 @@ let canLoadBPF: Bool = {
 struct BPFObjectTests {
   private func openUserObject() throws -> BPFObject {
     try BPFObject(
-      image: UnsafeRawBufferPointer(start: drip_user_object_pointer(), count: drip_user_object_size), name: "test")
+      image: UnsafeRawBufferPointer(start: drip_user_object_pointer(), count: drip_user_object_size),
+      name: "test")
   }
 
   @Test("bytes that are no object are refused with libbpf's own code, in words")

@@ -74,7 +74,8 @@ struct CommandTests {
   func sizeFilters() throws {
     let none = try DumpJSON.parse(try dump(["--format", "json", "--min-size", "1001"]).output)
     #expect(none.totals.outstanding_count == 0)
-    let all = try DumpJSON.parse(try dump(["--format", "json", "--min-size", "1000", "--max-size", "1000"]).output)
+    let all = try DumpJSON.parse(
+      try dump(["--format", "json", "--min-size", "1000", "--max-size", "1000"]).output)
     #expect(all.totals.outstanding_count == 50)
   }
 
@@ -94,13 +95,17 @@ struct CommandTests {
     let program = try Child(DripBinary.workload("leaky_server"), ["10", "60"])
     let result = try DripBinary.run("doctor", "-p", "\(program.pid)")
     #expect(result.status == 0, "\(result.errors)")
-    for word in ["uprobe session", "uprobe multi", "perf uprobe", "kprobe", "fentry", "glibc", "malloc", "stacks"] {
+    for word in [
+      "uprobe session", "uprobe multi", "perf uprobe", "kprobe", "fentry", "glibc", "malloc", "stacks",
+    ] {
       #expect(result.output.contains(word), "\(word): \(result.output)")
     }
     program.stop()
   }
 
-  @Test("help and version succeed", arguments: [["--help"], ["dump", "-h"], ["top", "-h"], ["doctor", "-h"], ["--version"]])
+  @Test(
+    "help and version succeed",
+    arguments: [["--help"], ["dump", "-h"], ["top", "-h"], ["doctor", "-h"], ["--version"]])
   func help(arguments: [String]) throws {
     let result = try run(DripBinary.path, arguments)
     #expect(result.status == 0)

@@ -29,7 +29,9 @@ enum DripBinary {
 
 /// Why live tests cannot run here; nil if they can. CI's machines are root.
 let liveObstacle: String? =
-  geteuid() != 0 ? "live tests need root" : (FileManager.default.fileExists(atPath: DripBinary.path) ? nil : "build drip first: make test")
+  geteuid() != 0
+  ? "live tests need root"
+  : (FileManager.default.fileExists(atPath: DripBinary.path) ? nil : "build drip first: make test")
 
 /// True if live tests can run; prints the reason once if not.
 let canRunLive: Bool = {

@@ -5,7 +5,8 @@ import Testing
 @Suite("errors", .enabled(if: canRunLive), .serialized)
 struct ErrorTests {
   private func expectRefusal(
-    _ arguments: [String], status: Int32, contains words: String..., sourceLocation location: SourceLocation = #_sourceLocation
+    _ arguments: [String], status: Int32, contains words: String...,
+    sourceLocation location: SourceLocation = #_sourceLocation
   ) throws {
     let result = try run(DripBinary.path, arguments)
     #expect(result.status == status, "\(arguments): \(result.errors)", sourceLocation: location)
@@ -61,7 +62,9 @@ struct ErrorTests {
     try run("/usr/bin/strip", ["-o", folder.path + "/stripped", DripBinary.workload("one_site")])
     let program = try Child(folder.path + "/stripped", ["10", "100"])
     try #require(program.line() == "READY")
-    let drip = try DripBinary.attach(["dump", "-p", "\(program.pid)", "--duration", "60s", "--format", "json"])
+    let drip = try DripBinary.attach([
+      "dump", "-p", "\(program.pid)", "--duration", "60s", "--format", "json",
+    ])
     program.send("GO")
     try #require(program.waitForLine { $0.hasPrefix("DONE") } != nil)
     drip.signal(SIGINT)
@@ -77,7 +80,9 @@ struct ErrorTests {
   func exitsDuring() throws {
     let program = try Child(DripBinary.workload("exiter"), ["60000"])
     try #require(program.line() == "READY")
-    let drip = try DripBinary.attach(["dump", "-p", "\(program.pid)", "--duration", "60s", "--format", "json"])
+    let drip = try DripBinary.attach([
+      "dump", "-p", "\(program.pid)", "--duration", "60s", "--format", "json",
+    ])
     program.send("GO")
     let result = drip.finish()
     #expect(result.status == 0, "\(result.errors)")
@@ -87,15 +92,17 @@ struct ErrorTests {
     #expect(dump.sites.contains { site in site.frames.contains { $0.function == "main" } })
   }
 
-  @Test("bad option values", arguments: [
-    ["dump"], ["dump", "-p", "x"], ["dump", "-p", "0"], ["dump", "-p", "1", "--duration", "soon"],
-    ["dump", "-p", "1", "--duration", "0s"], ["dump", "-p", "1", "--format", "xml"],
-    ["dump", "-p", "1", "--sort", "colour"], ["dump", "-p", "1", "-n", "0"],
-    ["dump", "-p", "1", "--min-size", "5abc"], ["dump", "-p", "1", "--min-size", "2k", "--max-size", "1k"],
-    ["dump", "-p", "1", "--max-live", "0"], ["dump", "-p", "1", "--depth", "1000"],
-    ["dump", "-p", "1", "--older", "20s", "--duration", "10s"], ["top", "-p", "1", "0"],
-    ["top", "-p", "1", "1", "0"], ["nonsense"],
-  ])
+  @Test(
+    "bad option values",
+    arguments: [
+      ["dump"], ["dump", "-p", "x"], ["dump", "-p", "0"], ["dump", "-p", "1", "--duration", "soon"],
+      ["dump", "-p", "1", "--duration", "0s"], ["dump", "-p", "1", "--format", "xml"],
+      ["dump", "-p", "1", "--sort", "colour"], ["dump", "-p", "1", "-n", "0"],
+      ["dump", "-p", "1", "--min-size", "5abc"], ["dump", "-p", "1", "--min-size", "2k", "--max-size", "1k"],
+      ["dump", "-p", "1", "--max-live", "0"], ["dump", "-p", "1", "--depth", "1000"],
+      ["dump", "-p", "1", "--older", "20s", "--duration", "10s"], ["top", "-p", "1", "0"],
+      ["top", "-p", "1", "1", "0"], ["nonsense"],
+    ])
   func badOptions(arguments: [String]) throws {
     let result = try run(DripBinary.path, arguments)
     #expect(result.status == 2, "\(arguments): \(result.errors)")
@@ -115,7 +122,10 @@ struct ErrorTests {
     try #require(program.line() == "READY")
     let result = try run(
       "/bin/bash",
-      ["-c", "set -o pipefail; \"$0\" top -p \(program.pid) 100ms 20 2>/dev/null | head -n 1", DripBinary.path])
+      [
+        "-c", "set -o pipefail; \"$0\" top -p \(program.pid) 100ms 20 2>/dev/null | head -n 1",
+        DripBinary.path,
+      ])
     #expect(result.status == 4)
   }
 

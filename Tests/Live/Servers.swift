@@ -11,7 +11,9 @@ func freePort() throws -> Int {
   var length = socklen_t(MemoryLayout<sockaddr_in>.size)
   let port = withUnsafeMutablePointer(to: &address) {
     $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer -> in_port_t in
-      guard bind(descriptor, pointer, length) == 0, getsockname(descriptor, pointer, &length) == 0 else { return 0 }
+      guard bind(descriptor, pointer, length) == 0, getsockname(descriptor, pointer, &length) == 0 else {
+        return 0
+      }
       return UnsafeRawPointer(pointer).assumingMemoryBound(to: sockaddr_in.self).pointee.sin_port.bigEndian
     }
   }
@@ -54,7 +56,8 @@ final class Redis {
     server = try Child(
       "/usr/bin/taskset",
       Self.pinned + [
-        "/usr/bin/redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+        "/usr/bin/redis-server", "--port", "\(port)", "--bind", "127.0.0.1", "--save", "", "--appendonly",
+        "no",
       ])
     server.waitForLine { $0.contains("Ready to accept connections") }
   }
@@ -69,7 +72,8 @@ final class Redis {
     let load = try Child(
       "/usr/bin/taskset",
       Self.pinned + [
-        "/usr/bin/redis-benchmark", "-p", "\(port)", "-t", "set,get,lpush,hset", "-c", "10", "-r", "10000", "-n", "\(seconds * 20_000)", "-l",
+        "/usr/bin/redis-benchmark", "-p", "\(port)", "-t", "set,get,lpush,hset", "-c", "10", "-r", "10000",
+        "-n", "\(seconds * 20_000)", "-l",
         "-q",
       ])
     return load

@@ -27,7 +27,10 @@ struct CFAMachine {
   private var stack: [State] = []
   private(set) var location: UInt64 = 0
 
-  init(codeAlignment: UInt64, dataAlignment: Int64, isSignalFrame: Bool, pointerEncoding: UInt8, sectionAddress: UInt64) {
+  init(
+    codeAlignment: UInt64, dataAlignment: Int64, isSignalFrame: Bool, pointerEncoding: UInt8,
+    sectionAddress: UInt64
+  ) {
     self.codeAlignment = codeAlignment
     self.dataAlignment = dataAlignment
     self.isSignalFrame = isSignalFrame
@@ -55,7 +58,8 @@ struct CFAMachine {
   private var rule: UnwindRule {
     if state.isReturnUndefined { return UnwindRule(.stop) }
     if isSignalFrame, state.expression != nil { return UnwindRule(.signal) }
-    guard !state.isReturnElsewhere, !state.isFPUnsupported, let fpOffset = Int16(exactly: state.fpOffset) else {
+    guard !state.isReturnElsewhere, !state.isFPUnsupported, let fpOffset = Int16(exactly: state.fpOffset)
+    else {
       return UnwindRule(.unsupported)
     }
     if var rule = state.expression {
@@ -97,7 +101,9 @@ struct CFAMachine {
     switch opcode {
     case 0x00: break  // nop
     case 0x01:  // set_loc
-      guard let address = cursor.pointer(encoding: pointerEncoding, base: sectionAddress) else { return false }
+      guard let address = cursor.pointer(encoding: pointerEncoding, base: sectionAddress) else {
+        return false
+      }
       emit(location, rule)
       location = address
     case 0x02: advance(UInt64(cursor.fixed(UInt8.self)), emit)
@@ -232,7 +238,8 @@ enum CFAExpression {
     var cursor = expression
     let base = cursor.fixed(UInt8.self)
     let inner = cursor.signed()
-    guard base == 0x76 || base == 0x77, cursor.fixed(UInt8.self) == 0x06, let low = Int16(exactly: inner) else {
+    guard base == 0x76 || base == 0x77, cursor.fixed(UInt8.self) == 0x06, let low = Int16(exactly: inner)
+    else {
       return UnwindRule(.unsupported)
     }
     var outer: UInt64 = 0

@@ -117,7 +117,8 @@ struct EhFrameReader {
       return nil
     }
     var machine = CFAMachine(
-      codeAlignment: codeAlignment, dataAlignment: dataAlignment, isSignalFrame: isSignal, pointerEncoding: encoding,
+      codeAlignment: codeAlignment, dataAlignment: dataAlignment, isSignalFrame: isSignal,
+      pointerEncoding: encoding,
       sectionAddress: address)
     guard !cursor.failed, machine.runInitial(EhCursor(bytes, at: cursor.at, end: end)) else { return nil }
     return CommonEntry(machine: machine, pointerEncoding: encoding, hasAugmentationData: hasData)
