@@ -43,6 +43,13 @@ struct PprofBuilder {
     message.period = 1
   }
 
+  /// pprof takes the first mapping for the program; without this it would be the C library.
+  mutating func addExecutable(of profile: HeapProfile) {
+    guard let path = profile.processes.first?.executable else { return }
+    let frame = profile.sites.lazy.compactMap { site in site.frames.first { $0.module == path } }.first
+    if let frame { _ = mapping(frame) }
+  }
+
   mutating func add(_ site: Site) {
     var sample = Perftools_Profiles_Sample()
     sample.value = [site.allocs, site.allocatedBytes, site.outstandingCount, site.outstandingBytes]

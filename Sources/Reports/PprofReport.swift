@@ -7,6 +7,7 @@ public enum PprofReport {
   /// The same profile gives the same bytes.
   public static func render(_ profile: HeapProfile) throws(ReportError) -> [UInt8] {
     var builder = PprofBuilder()
+    builder.addExecutable(of: profile)
     for site in profile.sites { builder.add(site) }
     let bytes: [UInt8]
     do {

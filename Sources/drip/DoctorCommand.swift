@@ -64,7 +64,8 @@ struct Doctor: ParsableCommand {
   private func addTarget(_ pid: Int32, _ sheet: inout DoctorSheet) -> Failure? {
     do {
       let target = try TargetProcess.open(pid: pid)
-      sheet.add(.works, "process \(pid)", "\(target.identity.command), \(target.identity.executable)")
+      sheet.add(
+        .works, "process \(pid)", "\(target.identity.command), \(displayable(target.identity.executable))")
       if target.isInOtherMountNamespace {
         sheet.add(
           .note, "mount namespace", "not drip's own", "files are read through /proc/\(pid)/root and map_files"
@@ -84,6 +85,9 @@ struct Doctor: ParsableCommand {
       for note in plan.notes { sheet.add(.note, "allocator", note) }
       addStacks(pid, &sheet)
       return nil
+    } catch let failure as Failure {
+      sheet.add(.fails, "process \(pid)", failure.message)
+      return Failure(.cannotAttach, "")
     } catch {
       sheet.add(.fails, "process \(pid)", "\(error)")
       return Failure(.cannotAttach, "")

@@ -25,6 +25,8 @@ struct Session {
         "drip: attached to \(target.identity.command) (pid \(target.identity.pid)) by \(capture.backend.title)"
       )
       return Session(target: target, plan: plan, capture: capture)
+    } catch let failure as Failure {
+      throw failure
     } catch {
       // A target that went away meanwhile explains whatever else failed.
       if let gone = Session.exited(options.pid, error) { throw gone }
@@ -50,11 +52,10 @@ enum TargetPlan {
     let mappings = try MemoryMap.read(pid: pid)
     var candidates: [PlanCandidate] = []
     for module in MemoryMap.modules(mappings) where module.isExecutable {
-      guard let mapping = module.mappings.first,
-        let path = try? MemoryMap.openableFile(pid: pid, mapping: mapping)
-      else { continue }
+      guard let mapping = module.mappings.first else { continue }
       let isMain = module.path == target.identity.executable
       do {
+        let path = try MemoryMap.openableFile(pid: pid, mapping: mapping)
         let elf = try ELFFile(try FileBytes(path: path))
         candidates.append(
           PlanCandidate(
@@ -62,6 +63,9 @@ enum TargetPlan {
             isExecutable: isMain))
       } catch BinaryError.thirtyTwoBit where isMain {
         throw ProcessError.thirtyTwoBit(pid: pid, executable: module.path)
+      } catch  where isMain {
+        // What the program itself is must be known; a library that cannot be read is passed over.
+        throw Failure(.cannotAttach, "\(displayable(module.path)): \(error)")
       } catch {
         // A mapped file that is no ELF file (a font, a data base) defines no allocator.
         continue
