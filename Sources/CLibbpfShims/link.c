@@ -43,28 +43,13 @@ int clibbpf_link_create_uprobe_multi(
 	return fd < 0 ? -errno : (int)fd;
 }
 
-static int program_info(int program, struct bpf_prog_info *info)
-{
-	uint32_t length = sizeof(*info);
-
-	memset(info, 0, sizeof(*info));
-	return bpf_obj_get_info_by_fd(program, info, &length);
-}
-
 int64_t clibbpf_recursion_misses(int program)
 {
 	struct bpf_prog_info info;
-	int error = program_info(program, &info);
+	uint32_t length = sizeof(info);
+	int error;
 
+	memset(&info, 0, sizeof(info));
+	error = bpf_obj_get_info_by_fd(program, &info, &length);
 	return error ? error : (int64_t)info.recursion_misses;
-}
-
-int clibbpf_run_statistics(int program, uint64_t *nanoseconds, uint64_t *runs)
-{
-	struct bpf_prog_info info;
-	int error = program_info(program, &info);
-
-	*nanoseconds = info.run_time_ns;
-	*runs = info.run_cnt;
-	return error;
 }

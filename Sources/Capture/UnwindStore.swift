@@ -14,8 +14,6 @@ struct UnwindStore {
   private var ruleNumbers: [UnwindRule: UInt16] = [:]
   private var nextPage = 0
   private var nextRow = 0
-  /// Files whose tables found no room.
-  private(set) var refused = 0
 
   /// Copies a file's table into the maps; nil when there is no room left.
   mutating func install(
@@ -26,10 +24,7 @@ struct UnwindStore {
     guard !table.rows.isEmpty, nextPage + table.pages.count <= pages.count,
       nextRow + table.rows.count <= rows.count * chunk,
       ruleNumbers.count + table.rules.count < Int(DRIP_RULES)
-    else {
-      refused += table.rows.isEmpty ? 0 : 1
-      return nil
-    }
+    else { return nil }
     let numbers = table.rules.map { number(of: $0, rules: rules) }
     let firstRow = nextRow
     rows.withMutableBytes { start in

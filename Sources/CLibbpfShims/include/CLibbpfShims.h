@@ -23,6 +23,3 @@ int clibbpf_link_create_uprobe_multi(
 
 /// The number of times the kernel skipped a program because one was running, or -errno.
 int64_t clibbpf_recursion_misses(int program);
-
-/// Total run time in ns and run count of a program while statistics are enabled. 0, or -errno.
-int clibbpf_run_statistics(int program, uint64_t *_Nonnull nanoseconds, uint64_t *_Nonnull runs);
