@@ -88,23 +88,27 @@ struct KernelHalf: ~Copyable {
 
   /// Attaches every site of the plan to one process. Frees come first; nothing counts before `enable`.
   mutating func attach(_ plan: ProbePlan, pid: Int32) throws(LibbpfError) {
-    let frees = plan.sites.filter { $0.call == .free }.map { $0.location(process: 0) }
-    let calls = plan.sites.filter { $0.call != .free }.map { $0.location(process: 0) }
+    for file in plan.files { try attach(file, pid: pid) }
+  }
+
+  private mutating func attach(_ file: ProbedFile, pid: Int32) throws(LibbpfError) {
+    let frees = file.sites.filter { $0.call == .free }.map { $0.location(process: 0) }
+    let calls = file.sites.filter { $0.call != .free }.map { $0.location(process: 0) }
     switch backend {
     case .session:
-      links.add(try attachMulti("free_enter", plan.path, frees, .uprobeMulti, pid))
-      links.add(try attachMulti("call", plan.path, calls, .uprobeSession, pid))
+      links.add(try attachMulti("free_enter", file.path, frees, .uprobeMulti, pid))
+      links.add(try attachMulti("call", file.path, calls, .uprobeSession, pid))
     case .multi:
-      links.add(try attachMulti("free_enter", plan.path, frees, .uprobeMulti, pid))
-      links.add(try attachMulti("call_leave", plan.path, calls, .uprobeMulti, pid, isReturn: true))
-      links.add(try attachMulti("call_enter", plan.path, calls, .uprobeMulti, pid))
+      links.add(try attachMulti("free_enter", file.path, frees, .uprobeMulti, pid))
+      links.add(try attachMulti("call_leave", file.path, calls, .uprobeMulti, pid, isReturn: true))
+      links.add(try attachMulti("call_enter", file.path, calls, .uprobeMulti, pid))
     case .perf:
       for location in frees {
-        links.add(try attachPerf("free_enter", plan.path, location, pid, isReturn: false))
+        links.add(try attachPerf("free_enter", file.path, location, pid, isReturn: false))
       }
       for location in calls {
-        links.add(try attachPerf("call_leave", plan.path, location, pid, isReturn: true))
-        links.add(try attachPerf("call_enter", plan.path, location, pid, isReturn: false))
+        links.add(try attachPerf("call_leave", file.path, location, pid, isReturn: true))
+        links.add(try attachPerf("call_enter", file.path, location, pid, isReturn: false))
       }
     }
   }

@@ -1,28 +1,20 @@
-public import Binaries
+import Binaries
 import Profile
 
-/// Which sites of which file are probed, and why. Pure: from the bytes of the target's files.
+/// Which sites of which files are probed, and why. Pure: from the bytes of the target's files.
 public struct ProbePlan: Sendable, Hashable {
-  /// A path that opens the probed file, also across mount namespaces.
-  public var path: String
-  /// The path as the target sees it.
-  public var displayPath: String
-  public var allocator: AllocatorImage.Kind
-  /// By call, then by file offset; no two at one place.
-  public var sites: [ProbeSite]
+  /// The file whose malloc the program calls comes first; then those with a private allocator beside it.
+  public var files: [ProbedFile]
   /// What a reader should know: other allocators in the process, functions that go unseen.
   public var notes: [String]
 
-  public init(
-    path: String, displayPath: String, allocator: AllocatorImage.Kind, sites: [ProbeSite],
-    notes: [String] = []
-  ) {
-    self.path = path
-    self.displayPath = displayPath
-    self.allocator = allocator
-    self.sites = sites
+  public init(files: [ProbedFile], notes: [String] = []) {
+    self.files = files
     self.notes = notes
   }
+
+  /// The entry points of all files.
+  public var sites: [ProbeSite] { files.flatMap(\.sites) }
 
   /// Finds the module whose malloc the program really calls, in the order in which the dynamic linker binds a
   /// symbol: the program itself, then any library but libc in the order given, then libc. Sites are chosen in
@@ -40,9 +32,11 @@ public struct ProbePlan: Sendable, Hashable {
     }
     if image.kind == .sanitizer { throw .sanitizer(path: chosen.displayPath) }
 
-    var plan = ProbePlan(path: chosen.path, displayPath: chosen.displayPath, allocator: image.kind, sites: [])
-    for entry in image.entries { try plan.add(entry, of: chosen) }
-    plan.sites.sort { ($0.call.rawValue, $0.fileOffset) < ($1.call.rawValue, $1.fileOffset) }
+    var plan = ProbePlan(files: [])
+    var file = ProbedFile(path: chosen.path, displayPath: chosen.displayPath, allocator: image.kind)
+    for entry in image.entries { try plan.add(entry, of: chosen, to: &file) }
+    file.sites.sort { ($0.call.rawValue, $0.fileOffset) < ($1.call.rawValue, $1.fileOffset) }
+    plan.files = [file]
     for other in ordered.dropFirst() where !other.isLibc {
       plan.notes.append(
         "\(other.displayPath) defines malloc too, but comes after \(chosen.displayPath) and is not probed")
@@ -50,13 +44,15 @@ public struct ProbePlan: Sendable, Hashable {
     return plan
   }
 
-  private mutating func add(_ entry: AllocatorImage.Entry, of candidate: PlanCandidate) throws(PlanError) {
+  private mutating func add(
+    _ entry: AllocatorImage.Entry, of candidate: PlanCandidate, to file: inout ProbedFile
+  ) throws(PlanError) {
     let name = entry.names.first ?? "a function"
     do throws(Unusable) {
       let site = try Self.site(entry, in: candidate.elf)
       // Functions without a size may run into one another.
-      guard !sites.contains(where: { $0.fileOffset == site.fileOffset }) else { return }
-      sites.append(site)
+      guard !file.sites.contains(where: { $0.fileOffset == site.fileOffset }) else { return }
+      file.sites.append(site)
     } catch {
       switch error {
       case .unreadable(let error): throw .unreadable(path: candidate.displayPath, error)

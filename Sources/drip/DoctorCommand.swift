@@ -72,7 +72,9 @@ struct Doctor: ParsableCommand {
         )
       }
       let plan = try TargetPlan.make(for: target)
-      sheet.add(.works, "allocator", "\(plan.allocator) in \(plan.displayPath)")
+      for file in plan.files {
+        sheet.add(.works, "allocator", "\(file.allocator) in \(displayable(file.displayPath))")
+      }
       for site in plan.sites {
         let detail =
           "\(site.names.joined(separator: ", "))+0x\(String(site.offsetInFunction, radix: 16)) \(site.instruction)"

@@ -30,7 +30,7 @@ struct ProbePlanTests {
     let plan = try ProbePlan.make(candidates: [
       try candidate(Self.python, isExecutable: true), try candidate(Self.libc),
     ])
-    #expect(plan.path == Self.libc && plan.allocator == .glibc && plan.notes.isEmpty)
+    #expect(plan.files[0].path == Self.libc && plan.files[0].allocator == .glibc && plan.notes.isEmpty)
     try check(plan)
   }
 
@@ -40,7 +40,7 @@ struct ProbePlanTests {
     let (libc, jemalloc) = (try candidate(Self.libc), try candidate(Self.jemalloc))
     for candidates in [[program, libc, jemalloc], [jemalloc, libc, program]] {
       let plan = try ProbePlan.make(candidates: candidates)
-      #expect(plan.path == Self.jemalloc && plan.allocator == .jemalloc)
+      #expect(plan.files[0].path == Self.jemalloc && plan.files[0].allocator == .jemalloc)
       // libc's own allocator is nothing to tell of.
       #expect(plan.notes.isEmpty)
       try check(plan)
@@ -58,11 +58,11 @@ struct ProbePlanTests {
     var second = first
     second.displayPath = "/second"
     let plan = try ProbePlan.make(candidates: [try candidate(Self.libc), first, second])
-    #expect(plan.displayPath == Self.jemalloc)
+    #expect(plan.files[0].displayPath == Self.jemalloc)
     #expect(plan.notes.count == 1 && plan.notes[0].hasPrefix("/second"))
     // The program's own comes before all.
     second.isExecutable = true
-    #expect(try ProbePlan.make(candidates: [first, second]).displayPath == "/second")
+    #expect(try ProbePlan.make(candidates: [first, second]).files[0].displayPath == "/second")
   }
 
   @Test("no allocator at all")
@@ -114,7 +114,7 @@ struct ProbePlanTests {
 
   /// What must hold for every plan, against the bytes of the file.
   private func check(_ plan: ProbePlan) throws {
-    let elf = try ELFFile(try FileBytes(path: plan.path))
+    let elf = try ELFFile(try FileBytes(path: plan.files[0].path))
     let essential: Set<String> = ["malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc", "free"]
     #expect(essential.isSubset(of: Set(plan.sites.flatMap(\.names))))
     #expect(Set(plan.sites.map(\.fileOffset)).count == plan.sites.count)

@@ -1,0 +1,60 @@
+public import Binaries
+public import Profile
+
+/// One file that holds an allocator, with the places to probe in it.
+public struct ProbedFile: Sendable, Hashable {
+  /// A path that opens the very file, also across mount namespaces.
+  public var path: String
+  /// The path as the target sees it.
+  public var displayPath: String
+  public var allocator: AllocatorImage.Kind
+  /// Entry points, by call, then by file offset; no two at one place.
+  public var sites: [ProbeSite]
+  /// Functions of which the inside can be probed instead, with one trap a call. Their entries are in `sites` too:
+  /// which of the two is used is decided on the live target.
+  public var oneTrap: [OneTrapFunction]
+
+  public init(
+    path: String, displayPath: String, allocator: AllocatorImage.Kind, sites: [ProbeSite] = [],
+    oneTrap: [OneTrapFunction] = []
+  ) {
+    self.path = path
+    self.displayPath = displayPath
+    self.allocator = allocator
+    self.sites = sites
+    self.oneTrap = oneTrap
+  }
+}
+
+/// A function that one-trap sites cover on every path.
+public struct OneTrapFunction: Sendable, Hashable {
+  public var call: AllocatorCall
+  /// All names of the function, the plainest first.
+  public var names: [String]
+  /// Virtual address in the file.
+  public var functionAddress: UInt64
+  /// Where in the file the entry's own probe goes: the site in `ProbedFile.sites` that these replace.
+  public var entryFileOffset: UInt64
+  /// The sites with their offsets in the file in bytes.
+  public var sites: [Located]
+
+  public struct Located: Sendable, Hashable {
+    public var site: OneTrapSite
+    public var fileOffset: UInt64
+
+    public init(site: OneTrapSite, fileOffset: UInt64) {
+      self.site = site
+      self.fileOffset = fileOffset
+    }
+  }
+
+  public init(
+    call: AllocatorCall, names: [String], functionAddress: UInt64, entryFileOffset: UInt64, sites: [Located]
+  ) {
+    self.call = call
+    self.names = names
+    self.functionAddress = functionAddress
+    self.entryFileOffset = entryFileOffset
+    self.sites = sites
+  }
+}
