@@ -15,6 +15,8 @@ public struct USDTSite: Sendable, Hashable {
   /// Why a trace point cannot be used, in words that follow its address.
   public struct Refusal: Error, Sendable, Hashable {
     public var why: String
+
+    public init(why: String) { self.why = why }
   }
 
   public init(
