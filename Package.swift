@@ -43,7 +43,7 @@ let package = Package(
       name: "CProbes", path: "bpf",
       exclude: [
         "build", "user.bpf.c", "doctor.bpf.c", "kernel_types.h", "compat.bpf.h", "losses.bpf.h",
-        "table.bpf.h", "sites.bpf.h", "stack.bpf.h", "inflight.bpf.h",
+        "table.bpf.h", "sites.bpf.h", "stack.bpf.h", "inflight.bpf.h", "sampling.bpf.h",
       ],
       sources: ["objects.c"], publicHeadersPath: "include"),
 

@@ -54,8 +54,11 @@ enum USDTRedZone {
   /// A call that the compiler made: to somewhere else, on a stack that is aligned as the ABI wants it.
   private static func isProperCall(_ call: Instruction, in function: Function) -> Bool {
     if let target = call.branchTarget, function.range.contains(target) { return false }
-    guard let rule = function.rule(at: call.address), hasFrame(rule) else { return false }
-    return rule.cfaKind != UnwindRule.CFA.rsp.rawValue || rule.cfaOffset % 16 == 0
+    return switch function.rule(at: call.address).map({ ($0.cfaKind, $0.cfaOffset) }) {
+    case (UnwindRule.CFA.rsp.rawValue, let offset)?: offset % 16 == 0
+    case (UnwindRule.CFA.rbp.rawValue, _)?: true
+    default: false
+    }
   }
 
   /// Whether the function has moved rsp: more than the return address lies above it.

@@ -179,7 +179,7 @@ enum USDTToy {
         ".asciz \\"toy\\"\\n.asciz \\"" name "\\"\\n.asciz \\"" arguments "\\"\\n994: .balign 4\\n.popsection" \\
         : : __VA_ARGS__)
     __attribute__((section(".stapsdt.base"), used, visibility("hidden"))) const char stapsdt_base;
-    __attribute__((section(".probes"), used, visibility("hidden"))) volatile unsigned short up;
+    __attribute__((section(".probes"), used, visibility("hidden"))) volatile unsigned short up[2];
     __attribute__((used, visibility("hidden"))) volatile unsigned short zeroed;
     #define FRAME __attribute__((noipa))
 

@@ -160,19 +160,25 @@ struct USDTSiteTests {
     let nop: [UInt8] = [0x0f, 0x1f, 0x44, 0, 0]
     let push: [UInt8] = [0x53], pop: [UInt8] = [0x5b, 0xc3]
     /// push rbx at `pushed`; CFA rsp+8 before it and rsp+16 behind it.
-    func doubt(_ code: [UInt8], pushed: Int, site: Int, depth: Int32 = 16) -> String? {
+    func doubt(
+      _ code: [UInt8], pushed: Int, site: Int, depth: Int32 = 16,
+      before: UnwindRule = UnwindRule(.rsp, offset: 8)
+    ) -> String? {
       let base: UInt64 = 0x1000
       return USDTRedZone.doubt(
         at: base + UInt64(site),
         USDTRedZone.Function(
           range: base..<base + UInt64(code.count),
           steps: [
-            (base, UnwindRule(.rsp, offset: 8)), (base + UInt64(pushed) + 1, UnwindRule(.rsp, offset: depth)),
+            (base, before), (base + UInt64(pushed) + 1, UnwindRule(.rsp, offset: depth)),
           ]), code)
     }
     #expect(doubt(push + nop + call + pop, pushed: 0, site: 1) == nil)
     // A hook for a profiler at the entry of a leaf.
     #expect(doubt(call + push + nop + pop, pushed: 5, site: 6)?.contains("calls nothing") == true)
+    #expect(
+      doubt(call + push + nop + pop, pushed: 5, site: 6, before: UnwindRule(.none))?.contains("calls nothing")
+        == true)
     // A retpoline in line, a stack that no compiler would call on, a jump that ends the function.
     #expect(doubt(push + nop + inner + pop, pushed: 0, site: 1)?.contains("calls nothing") == true)
     #expect(doubt(push + nop + call + pop, pushed: 0, site: 1, depth: 24)?.contains("calls nothing") == true)
