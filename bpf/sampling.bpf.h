@@ -26,42 +26,42 @@ const volatile __u32 sample_on = 0;
 /* For the first size of each division: P << SAMPLE_RISE_BITS | rise of P to the next division. */
 const volatile __u64 sample_table[SAMPLE_ENTRIES] = {0};
 
-/* The position of the highest one; 0 of 0. BPF has no instruction for it. */
-static __always_inline __u32 highest_bit(__u64 value)
-{
-	__u32 position = 0, step;
+/* 1 << `bits` if value is above `limit`, else 0; both below 2^63. Without a branch, for the verifier would follow
+ * both ways of each, 64 in all. */
+#define STEP_ABOVE(value, limit, bits)                         \
+	({                                                     \
+		__u64 difference_ = (limit) - (value);         \
+		OPAQUE(difference_);                           \
+		difference_ >> 63 << (bits);                   \
+	})
 
-	step = (value > 0xffffffffULL) << 5;
-	value >>= step;
-	position |= step;
-	step = (value > 0xffff) << 4;
-	value >>= step;
-	position |= step;
-	step = (value > 0xff) << 3;
-	value >>= step;
-	position |= step;
-	step = (value > 0xf) << 2;
-	value >>= step;
-	position |= step;
-	step = (value > 0x3) << 1;
-	value >>= step;
-	position |= step;
-	return position | value >> 1;
+/* The position of the highest one of a size that is not 0. BPF has no instruction for it. */
+static __always_inline __u64 highest_bit(__u64 size)
+{
+	__u64 position, step;
+
+	position = step = STEP_ABOVE(size, 0xffffffffULL, 5);
+	size >>= step;
+	position |= step = STEP_ABOVE(size, 0xffffULL, 4);
+	size >>= step;
+	position |= step = STEP_ABOVE(size, 0xffULL, 3);
+	size >>= step;
+	position |= step = STEP_ABOVE(size, 0xfULL, 2);
+	size >>= step;
+	position |= step = STEP_ABOVE(size, 0x3ULL, 1);
+	size >>= step;
+	return position | size >> 1;
 }
 
 /* P(size), of 2^32: an allocation is kept if a 32-bit random number is below. Never falls as sizes rise. */
 static __always_inline __u64 sample_threshold(__u64 size)
 {
-	__u32 bits, shift, index;
-	__u64 entry, into;
+	__u64 shift, index, entry, into;
 
 	if (!sample_on || size >> SAMPLE_SIZE_BITS)
 		return SAMPLE_ALWAYS;
-	if (!size)
-		size = 1;
-	bits = highest_bit(size);
 	/* Sizes below 16 have entries of their own. */
-	shift = bits > SAMPLE_SUB_BITS ? bits - SAMPLE_SUB_BITS : 0;
+	shift = highest_bit(size | 1 << SAMPLE_SUB_BITS) - SAMPLE_SUB_BITS;
 	index = (shift << SAMPLE_SUB_BITS) + (size >> shift);
 	OPAQUE(index);
 	if (index >= SAMPLE_ENTRIES)

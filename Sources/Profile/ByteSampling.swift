@@ -57,17 +57,17 @@ public struct ByteSampling: Sendable, Hashable {
   /// Whether anything is left out.
   public var isOn: Bool { distance > 0 }
 
+  /// Blocks of no bytes count as those of one.
   private static func firstSize(ofEntry index: Int) -> UInt64 {
     let shift = max((index >> subBits) - 1, 0)
-    return UInt64(index - shift << subBits) << UInt64(shift)
+    return max(UInt64(index - shift << subBits) << UInt64(shift), 1)
   }
 
   /// P(size), of 2^32. Rises with the size, and is `always` from some 23 distances on.
   public func threshold(_ size: UInt64) -> UInt64 {
     guard isOn, size >> UInt64(Self.sizeBits) == 0 else { return Self.always }
-    let size = max(size, 1)
-    let bits = 63 - size.leadingZeroBitCount
-    let shift = UInt64(max(bits - Self.subBits, 0))
+    let bits = 63 - (size | 1 << UInt64(Self.subBits)).leadingZeroBitCount
+    let shift = UInt64(bits - Self.subBits)
     let entry = table[Int(shift) << Self.subBits + Int(size >> shift)]
     let rise = entry & (1 << UInt64(Self.riseBits) - 1)
     return entry >> UInt64(Self.riseBits) + (rise * (size & (1 << shift - 1))) >> shift
