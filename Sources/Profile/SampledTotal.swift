@@ -19,8 +19,12 @@ public struct SampledTotal: Sendable, Hashable {
       self.kept = kept
     }
 
-    /// The 95 % confidence interval, by the normal approximation, cut at what is certain. It is good from some
-    /// twenty kept objects on and too narrow for a few; of none, see `ByteSampling.mostBytesUnseen`.
+    /// The 95 % confidence interval, by the normal approximation, cut at what is certain.
+    ///
+    /// It is good for bytes from some twenty kept objects on, and for counts of objects of about one size. Counts
+    /// of very mixed sizes hang on the few smallest objects that were kept, and their interval is too narrow: with
+    /// sizes from 1 byte to 16 KiB and a distance of 4 KiB it held the truth in 64 % of simulated cases, that
+    /// of the bytes in 95 %. Of no objects at all, see `ByteSampling.mostBytesUnseen`.
     public var interval: ClosedRange<Double> {
       let reach = 1.959964 * standardError
       return max(value - reach, min(kept, value))...value + reach

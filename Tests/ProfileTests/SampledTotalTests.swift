@@ -5,12 +5,13 @@ import Testing
 struct SampledTotalTests {
   /// One population, sampled again and again with a generator of a fixed seed: the mean of the estimates must be
   /// the truth, the estimated variance must be theirs, and 95 % of the intervals must hold the truth.
-  @Test("unbiased, with the right error", arguments: [512, 4096] as [UInt64])
-  func simulation(distance: UInt64) throws {
+  @Test("unbiased, with the right error", arguments: [512, 4096] as [UInt64], [true, false])
+  func simulation(distance: UInt64, isMixed: Bool) throws {
     let sampling = try #require(ByteSampling(distance: distance))
-    // Sizes from 1 byte to 16 KiB: some always kept, most seldom.
+    // Sizes from 1 byte to 16 KiB: some always kept, most seldom. Or all of one size.
     var random = SplitMix(state: distance)
     let population: [UInt64] = (0..<2000).map { _ in
+      guard isMixed else { return distance / 8 }
       let bits = UInt64.random(in: 0...14, using: &random)
       return UInt64.random(in: (1 << bits) / 2...1 << bits, using: &random)
     }
@@ -45,15 +46,15 @@ struct SampledTotalTests {
     )
     #expect(abs(sums.objects / count - truth.objects) < slack.objects)
     #expect(abs(sums.bytes / count - truth.bytes) < slack.bytes)
-    #expect(slack.bytes < truth.bytes * 0.01)
+    #expect(slack.bytes < truth.bytes * 0.02)
     // The integer sums of BPF are those of the same samples.
     #expect(abs(sums.integers / sums.objects - 1) < 1 / 131_072.0)
     #expect(abs(sums.integerBytes / sums.bytes - 1) < 1 / 131_072.0 + 0.5 / Double(distance))
     #expect(abs(variances.objects / squares.objects - 1) < 0.15)
     #expect(abs(variances.bytes / squares.bytes - 1) < 0.15)
     #expect((0.93...0.97).contains(Double(covered.bytes) / count))
-    // Counts hang on the few smallest objects, each of which stands for hundreds.
-    #expect(Double(covered.objects) / count > 0.8)
+    // Counts of mixed sizes hang on the few smallest objects, each of which stands for thousands.
+    #expect((isMixed ? 0.6...0.97 : 0.93...0.97).contains(Double(covered.objects) / count))
   }
 
   @Test("by hand")
