@@ -47,6 +47,39 @@ static __always_inline bool condition_holds(__u64 flags, __u32 condition)
 	return holds != (condition & 1);
 }
 
+/* One load for each register: merged into one, it would be a load from a pointer that is no more the context's. */
+#define REGISTER(number, field)        \
+	case number:                   \
+		value = ctx->field;    \
+		OPAQUE(value);         \
+		break
+
+/* A register by its number in the instruction set. */
+static __always_inline __u64 register_of(struct pt_regs *ctx, __u32 number)
+{
+	__u64 value = 0;
+
+	switch (number) {
+	REGISTER(0, ax);
+	REGISTER(3, bx);
+	REGISTER(5, bp);
+	REGISTER(7, di);
+	REGISTER(6, si);
+	REGISTER(1, cx);
+	REGISTER(2, dx);
+	REGISTER(4, sp);
+	REGISTER(8, r8);
+	REGISTER(9, r9);
+	REGISTER(10, r10);
+	REGISTER(11, r11);
+	REGISTER(12, r12);
+	REGISTER(13, r13);
+	REGISTER(14, r14);
+	REGISTER(15, r15);
+	}
+	return value;
+}
+
 /* The value at a place; words of the stack must be in the window. */
 static __always_inline __u64 value_at(struct pt_regs *ctx, struct drip_scratch *s, __u32 place)
 {
@@ -55,24 +88,7 @@ static __always_inline __u64 value_at(struct pt_regs *ctx, struct drip_scratch *
 		OPAQUE(place);
 		return place < 64 ? s->window[place] : 0;
 	}
-	switch (place) {
-	case 0: return ctx->ax;
-	case 3: return ctx->bx;
-	case 5: return ctx->bp;
-	case 7: return ctx->di;
-	case 6: return ctx->si;
-	case 1: return ctx->cx;
-	case 2: return ctx->dx;
-	case 4: return ctx->sp;
-	case 8: return ctx->r8;
-	case 9: return ctx->r9;
-	case 10: return ctx->r10;
-	case 11: return ctx->r11;
-	case 12: return ctx->r12;
-	case 13: return ctx->r13;
-	case 14: return ctx->r14;
-	default: return ctx->r15;
-	}
+	return register_of(ctx, place);
 }
 
 #else
@@ -84,6 +100,11 @@ static __always_inline bool condition_holds(__u64 flags, __u32 condition)
 }
 
 static __always_inline __u64 value_at(struct pt_regs *ctx, struct drip_scratch *s, __u32 place)
+{
+	return 0;
+}
+
+static __always_inline __u64 register_of(struct pt_regs *ctx, __u32 number)
 {
 	return 0;
 }

@@ -45,6 +45,31 @@ static __always_inline __u32 site_of_stack(struct drip_scratch *s, __u32 process
 	return site;
 }
 
+/* The site of the stack whose innermost frame is where the trap was: at a return, the caller. */
+static __always_inline __u32 site_at_trap(struct pt_regs *ctx, __u32 process)
+{
+	struct drip_scratch *s = scratch_claim();
+	__u32 site;
+
+	if (!s) {
+		lose(DRIP_LOSS_SCRATCH_BUSY);
+		return DRIP_NO_SITE;
+	}
+	s->start_pc = PT_REGS_IP(ctx);
+	s->start_sp = PT_REGS_SP(ctx);
+	s->start_fp = PT_REGS_FP(ctx);
+	window_fill(s, s->start_sp, DRIP_FIRST_READ);
+	site = site_of_stack(s, process);
+	scratch_release(s);
+	return site;
+}
+
+/* Whether an allocation of this size is to be recorded. */
+static __always_inline bool chosen(__u64 size)
+{
+	return wanted(size) && sample_keeps(size);
+}
+
 /* Enters a new object and counts it at its site. The old object at this address, if there is one, was freed unseen. */
 static __always_inline void record(__u32 process, __u64 address, __u64 size, __u32 site)
 {

@@ -103,24 +103,40 @@ __noinline int site_of(struct drip_scratch *s, __u32 process)
 	return DRIP_NO_SITE;
 }
 
+/* What one object adds to the counters of its site: with sampling, what it stands for. The same when it is born and
+ * when it dies, from its size alone. */
+static __always_inline void amounts(__u64 size, __u64 *count, __u64 *bytes)
+{
+	*count = 1;
+	*bytes = size;
+	if (sample_on) {
+		*count = scaled_count(size);
+		*bytes = scaled_bytes(size, *count);
+	}
+}
+
 static __always_inline void count_alloc(__u32 index, __u64 size)
 {
 	struct drip_site *site = bpf_map_lookup_elem(&sites, &index);
+	__u64 count, bytes;
 
 	if (!site)
 		return;
-	__sync_fetch_and_add(&site->allocated_bytes, size);
-	__sync_fetch_and_add(&site->allocs, 1);
+	amounts(size, &count, &bytes);
+	__sync_fetch_and_add(&site->allocated_bytes, bytes);
+	__sync_fetch_and_add(&site->allocs, count);
 }
 
 static __always_inline void count_free(__u32 index, __u64 size)
 {
 	struct drip_site *site = bpf_map_lookup_elem(&sites, &index);
+	__u64 count, bytes;
 
 	if (!site)
 		return;
-	__sync_fetch_and_add(&site->freed_bytes, size);
-	__sync_fetch_and_add(&site->frees, 1);
+	amounts(size, &count, &bytes);
+	__sync_fetch_and_add(&site->freed_bytes, bytes);
+	__sync_fetch_and_add(&site->frees, count);
 }
 
 #endif

@@ -20,6 +20,7 @@
 #include "losses.bpf.h"
 #include "targets.bpf.h"
 #include "table.bpf.h"
+#include "sampling.bpf.h"
 #include "sites.bpf.h"
 #include "inflight.bpf.h"
 #include "stack.bpf.h"
@@ -149,9 +150,8 @@ static __always_inline int leave(struct pt_regs *ctx)
 	__u64 result = PT_REGS_RC(ctx);
 	struct drip_calls *calls = calls_of(owner);
 	struct drip_object old = {};
-	struct drip_scratch *s;
 	struct drip_call *call;
-	__u32 process = COOKIE_PROCESS(cookie), site = DRIP_NO_SITE;
+	__u32 process = COOKIE_PROCESS(cookie);
 	bool has_old, failed;
 	__u64 size;
 	int slot;
@@ -193,20 +193,9 @@ static __always_inline int leave(struct pt_regs *ctx)
 		}
 	}
 	__sync_lock_test_and_set(&calls->owner[slot], 0);
-	if (failed || !wanted(size))
+	if (failed || !chosen(size))
 		return 0;
-	s = scratch_claim();
-	if (s) {
-		s->start_pc = PT_REGS_IP(ctx);
-		s->start_sp = PT_REGS_SP(ctx);
-		s->start_fp = PT_REGS_FP(ctx);
-		window_fill(s, s->start_sp, DRIP_FIRST_READ);
-		site = site_of_stack(s, process);
-		scratch_release(s);
-	} else {
-		lose(DRIP_LOSS_SCRATCH_BUSY);
-	}
-	record(process, result, size, site);
+	record(process, result, size, site_at_trap(ctx, process));
 	return 0;
 }
 
@@ -257,7 +246,57 @@ int free_enter(struct pt_regs *ctx)
 		return 0;
 	if (table_remove(object_key(address, process), &object))
 		count_free(object.site, object.size);
-	else if (!is_inner_free(address))
+	else if (!sample_on && !is_inner_free(address))
+		lose(DRIP_LOSS_UNMATCHED_FREES);
+	return 0;
+}
+
+/* A value of a USDT probe. 0 if it cannot be read. */
+static __always_inline __u64 usdt_value(struct pt_regs *ctx, __u64 spec)
+{
+	__u64 value = register_of(ctx, spec & 15);
+	__s64 displacement = (__s64)(spec << (52 - DRIP_USDT_DISPLACEMENT)) >> 52;
+
+	if (spec >> DRIP_USDT_MEMORY & 1) {
+		__u64 address = value + displacement;
+
+		value = 0;
+		if (bpf_probe_read_user(&value, sizeof(value), (void *)address))
+			return 0;
+	}
+	return spec >> DRIP_USDT_SHORT & 1 ? (__u32)value : value;
+}
+
+/* otel_memory:alloc(pointer, size, weighted_bytes): the program has a sampler of its own, and this block stands for
+ * so many bytes. */
+SEC("uprobe")
+int usdt_alloc(struct pt_regs *ctx)
+{
+	__u64 cookie = bpf_get_attach_cookie(ctx);
+	__u64 pointer = usdt_value(ctx, cookie >> DRIP_USDT_POINTER);
+	__u64 weight = usdt_value(ctx, cookie >> DRIP_USDT_WEIGHT);
+	__u32 process = COOKIE_PROCESS(cookie), site;
+
+	if (!pointer || !target_of(process))
+		return 0;
+	site = site_at_trap(ctx, process);
+	record(process, pointer, weight, site);
+	return 0;
+}
+
+SEC("uprobe")
+int usdt_free(struct pt_regs *ctx)
+{
+	__u64 cookie = bpf_get_attach_cookie(ctx);
+	__u64 pointer = usdt_value(ctx, cookie >> DRIP_USDT_POINTER);
+	struct drip_object object = {};
+	__u32 process = COOKIE_PROCESS(cookie);
+
+	if (!pointer || !target_of(process))
+		return 0;
+	if (table_remove(object_key(pointer, process), &object))
+		count_free(object.site, object.size);
+	else
 		lose(DRIP_LOSS_UNMATCHED_FREES);
 	return 0;
 }
@@ -360,7 +399,7 @@ int inside(struct pt_regs *ctx)
 	}
 	if (call)
 		__sync_lock_test_and_set(&calls->owner[slot & (DRIP_CALLS - 1)], 0);
-	if (!result || !wanted(size))
+	if (!result || !chosen(size))
 		goto out;
 	frame -= 1;
 	OPAQUE(frame);

@@ -24,7 +24,7 @@ struct uprobe_multi_attr {
 _Static_assert(sizeof(struct uprobe_multi_attr) == 64, "kernel ABI");
 
 int clibbpf_link_create_uprobe_multi(
-	int program, int attach_type, const char *path, const uint64_t *offsets, const uint64_t *cookies,
+	int program, int attach_type, const char *path, const uint64_t *offsets, const uint64_t *cookies, const uint64_t *semaphores,
 	uint32_t count, uint32_t flags, int32_t pid)
 {
 	struct uprobe_multi_attr attr;
@@ -36,6 +36,7 @@ int clibbpf_link_create_uprobe_multi(
 	attr.path = (uint64_t)(uintptr_t)path;
 	attr.offsets = (uint64_t)(uintptr_t)offsets;
 	attr.cookies = (uint64_t)(uintptr_t)cookies;
+	attr.reference_counters = (uint64_t)(uintptr_t)semaphores;
 	attr.count = count;
 	attr.flags = flags;
 	attr.pid = (uint32_t)pid;

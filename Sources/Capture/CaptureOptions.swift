@@ -1,3 +1,5 @@
+public import Profile
+
 /// How probes reach the kernel. Chosen by trying, best first, never by version.
 public enum Backend: String, Sendable, Hashable, CaseIterable {
   /// One program at entry and return (Linux 6.13): the cheapest, and a return that is not wanted costs nothing.
@@ -28,6 +30,8 @@ public struct CaptureOptions: Sendable, Hashable {
   public var maxSites: Int
   /// Frames kept of a stack, at most 128.
   public var maxFrames: Int
+  /// Which allocations are recorded, and what they stand for; all of them unless it is on.
+  public var sampling: ByteSampling
   /// Processes that may be traced at one time.
   public var maxProcesses: Int
   /// Probe functions from the inside where one trap tells it all.
@@ -39,7 +43,8 @@ public struct CaptureOptions: Sendable, Hashable {
 
   public init(
     minSize: UInt64 = 0, maxSize: UInt64 = .max, maxLive: Int = 1 << 20, maxSites: Int = 1 << 15,
-    maxFrames: Int = 128, maxProcesses: Int = 1, usesOneTrap: Bool = true, backend: Backend? = nil,
+    maxFrames: Int = 128, sampling: ByteSampling = .everything, maxProcesses: Int = 1,
+    usesOneTrap: Bool = true, backend: Backend? = nil,
     usesUnwindTables: Bool = true
   ) {
     self.minSize = minSize
@@ -47,6 +52,7 @@ public struct CaptureOptions: Sendable, Hashable {
     self.maxLive = maxLive
     self.maxSites = maxSites
     self.maxFrames = maxFrames
+    self.sampling = sampling
     self.maxProcesses = maxProcesses
     self.usesOneTrap = usesOneTrap
     self.backend = backend

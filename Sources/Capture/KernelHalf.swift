@@ -38,7 +38,7 @@ struct KernelHalf: ~Copyable {
     try object.program("call_leave").setAutoload(!isSession)
     if isSession { try object.program("call").setAttachType(.uprobeSession) }
     if backend != .perf {
-      for name in ["call_enter", "call_leave", "free_enter", "inside"] {
+      for name in ["call_enter", "call_leave", "free_enter", "inside", "usdt_alloc", "usdt_free"] {
         try object.program(name).setAttachType(.uprobeMulti)
       }
     }
@@ -103,6 +103,16 @@ struct KernelHalf: ~Copyable {
       let offset = try object.constantOffset(of: word.name)
       try object.withConstants { $0.storeBytes(of: word.value, toByteOffset: offset, as: UInt32.self) }
     }
+    if options.sampling.isOn {
+      let switchOffset = try object.constantOffset(of: "sample_on")
+      let tableOffset = try object.constantOffset(of: "sample_table")
+      try object.withConstants { constants in
+        constants.storeBytes(of: 1, toByteOffset: switchOffset, as: UInt32.self)
+        for (index, entry) in options.sampling.table.enumerated() {
+          constants.storeBytes(of: entry, toByteOffset: tableOffset + index * 8, as: UInt64.self)
+        }
+      }
+    }
     for long in longs {
       let offset = try object.constantOffset(of: long.name)
       try object.withConstants { $0.storeBytes(of: long.value, toByteOffset: offset, as: UInt64.self) }
@@ -123,6 +133,15 @@ struct KernelHalf: ~Copyable {
   /// Attaches sites inside of functions.
   borrowing func attachInner(_ locations: [ProbeLocation], _ place: Place) throws(LibbpfError) -> Links {
     try attach("inside", locations, place)
+  }
+
+  /// Attaches the trace points of an allocator that samples by itself.
+  borrowing func attachUSDT(alloc: [ProbeLocation], free: [ProbeLocation], _ place: Place) throws(LibbpfError)
+    -> Links
+  {
+    var links = try attach("usdt_free", free, place)
+    links.add(try attach("usdt_alloc", alloc, place))
+    return links
   }
 
   /// Attaches entries and returns of functions that allocate.
@@ -213,7 +232,10 @@ struct KernelHalf: ~Copyable {
 
   /// Probe hits that the kernel skipped.
   borrowing func missedProbes() -> UInt64 {
-    let names = (backend == .session ? ["call"] : ["call_enter", "call_leave"]) + ["free_enter", "inside"]
+    let names =
+      (backend == .session ? ["call"] : ["call_enter", "call_leave"]) + [
+        "free_enter", "inside", "usdt_alloc", "usdt_free",
+      ]
     var sum: UInt64 = 0
     for name in names {
       guard let program = try? object.program(name) else { continue }

@@ -1,6 +1,5 @@
 import Binaries
 import CProbes
-import Glibc
 public import Libbpf
 public import Probes
 public import Processes
@@ -17,6 +16,7 @@ public actor LiveCapture {
 
   private struct Traced {
     let process: TargetProcess
+    let plan: ProbePlan
     let slot: Int
     var image: ProcessImage
     var probes: ProbeSet?
@@ -39,6 +39,8 @@ public actor LiveCapture {
   /// Frames of sites that were read; a site's frames never change.
   private var stacks: [UInt32: CallStack] = [:]
   private var probeNotes: [String] = []
+  private var isPaused = false
+  private var windows: WindowClock
 
   /// Loads the programs, writes the unwind tables, attaches to the first process, and starts to count.
   public init(
@@ -57,7 +59,9 @@ public actor LiveCapture {
     backend = beginning.kernel.backend
     tableBytes = layout.bytes
     startNanoseconds = monotonicNanoseconds()
-    traced[0] = Traced(process: target, slot: 0, image: image, probes: beginning.probes)
+    windows = WindowClock(start: startNanoseconds)
+    windows.open(at: startNanoseconds)
+    traced[0] = Traced(process: target, plan: plan, slot: 0, image: image, probes: beginning.probes)
     generation = 1
     nextNumber = 1
     probeNotes = beginning.notes
@@ -122,7 +126,7 @@ public actor LiveCapture {
       let probes = try ProbeSet(
         plan, process: number, pid: pid, kernel: kernel, usesOneTrap: options.usesOneTrap)
       try Self.start(kernel, slot: slot, pid: pid)
-      traced[number] = Traced(process: target, slot: slot, image: image, probes: probes)
+      traced[number] = Traced(process: target, plan: plan, slot: slot, image: image, probes: probes)
     } catch {
       throw .refused([(backend, error)])
     }
@@ -132,7 +136,7 @@ public actor LiveCapture {
 
   /// A number whose place is free. Numbers are 16 bits of a key and are not used twice.
   private func freeNumber() -> Int? {
-    let taken = Set(traced.values.filter { $0.probes != nil }.map(\.slot))
+    let taken = Set(traced.values.filter { $0.state == .running && !$0.isPurged }.map(\.slot))
     let capacity = kernel.layout.processes
     guard taken.count < capacity else { return nil }
     return (nextNumber..<min(nextNumber + capacity, 1 << 16)).first { !taken.contains($0 & (capacity - 1)) }
@@ -164,7 +168,7 @@ public actor LiveCapture {
     let hadPending = library.hasPending
     if hadPending { library.install(into: kernel, isBeforeAttach: false) }
     for number in traced.keys.sorted() {
-      guard let one = traced[number], let probes = one.probes else { continue }
+      guard let one = traced[number], one.state == .running, !one.isPurged else { continue }
       let target = kernel.target(one.slot)
       traced[number]?.forks = UInt64(target.forks)
       if one.process.hasExited {
@@ -180,7 +184,7 @@ public actor LiveCapture {
           generation += 1
           traced[number]?.image.write(library, kernel, generation: generation)
         }
-        probes.advance(kernel)
+        one.probes?.advance(kernel)
       }
     }
     return changes
@@ -188,8 +192,8 @@ public actor LiveCapture {
 
   /// Takes the probes off a process that is gone; its counters stay.
   private func end(_ number: Int, _ state: TracedProcess.State) {
-    guard let one = traced[number], let probes = one.probes else { return }
-    probeNotes += probes.notes
+    guard let one = traced[number], one.state == .running else { return }
+    probeNotes += one.probes?.notes ?? []
     kernel.change(one.slot) { $0.state = DRIP_STATE_OFF.rawValue }
     // A failure to forget is harmless: the place says OFF.
     try? kernel.track(pid: one.process.identity.pid, slot: nil)
@@ -200,10 +204,51 @@ public actor LiveCapture {
   /// Stops tracing a process, and forgets its objects: its rows are shown no more.
   public func purge(_ number: Int) throws(LibbpfError) {
     guard let one = traced[number], !one.isPurged else { return }
-    end(number, one.state)
+    end(number, .exited)
     traced[number]?.isPurged = true
     try kernel.purge(process: number)
   }
+
+  /// Takes the probes off all processes until `resume`: they run undisturbed, and nothing is seen.
+  public func pause() {
+    guard !isPaused else { return }
+    isPaused = true
+    for (number, one) in traced where one.probes != nil {
+      kernel.change(one.slot) {
+        $0.state = DRIP_STATE_OFF.rawValue
+        $0.one_trap = 0
+      }
+      traced[number]?.probes = nil
+    }
+    windows.close(at: monotonicNanoseconds())
+    // Calls under way will return unseen; their slots must not be taken for calls of the next window.
+    kernel.inflight.withMutableBytes {
+      _ = $0.initializeMemory(
+        as: UInt8.self, repeating: 0, count: Int(DRIP_CALL_BUCKETS) * Int(DRIP_CALLS_BYTES))
+    }
+  }
+
+  /// Puts the probes back after `pause`. A process that has gone meanwhile is told of by `maintain`.
+  public func resume() throws(CaptureError) {
+    guard isPaused else { return }
+    isPaused = false
+    for (number, one) in traced where one.state == .running && !one.isPurged {
+      do throws(LibbpfError) {
+        traced[number]?.probes = try ProbeSet(
+          one.plan, process: number, pid: one.process.identity.pid, kernel: kernel,
+          usesOneTrap: options.usesOneTrap)
+      } catch {
+        guard one.process.hasExited else { throw .refused([(backend, error)]) }
+        traced[number]?.state = .exited
+        continue
+      }
+      kernel.change(one.slot) { if $0.state == DRIP_STATE_OFF.rawValue { $0.state = DRIP_STATE_ON.rawValue } }
+    }
+    windows.open(at: monotonicNanoseconds())
+  }
+
+  /// How long probes have been in place, if they were not all the time.
+  public func windowStatement() -> [String] { windows.statement(at: monotonicNanoseconds()) }
 
   /// Stops counting, so that the last snapshot is consistent. The probes stay until `detach`.
   public func stop() {
@@ -235,7 +280,8 @@ public actor LiveCapture {
     } else {
       latest = .max
     }
-    var scan = LiveTableScan(siteCapacity: kernel.layout.sites, latestBirth: latest)
+    var scan = LiveTableScan(
+      siteCapacity: kernel.layout.sites, latestBirth: latest, sampling: options.sampling)
     scan.add(buckets: kernel.live)
     try kernel.forEachOverflow { scan.add(size: $0.size, site: Int($0.site), birth: $0.birth) }
 
@@ -250,11 +296,7 @@ public actor LiveCapture {
         let oldest = scan.oldest(site: index).map { birth in
           Double((nowUnits >= UInt64(birth) ? nowUnits - UInt64(birth) : 0) << shift) / 1e9
         }
-        result.append(
-          SiteCounts(
-            id: UInt32(index), process: Int(site.process), allocs: site.allocs, frees: site.frees,
-            allocatedBytes: site.allocated_bytes, freedBytes: site.freed_bytes, agedCount: scan.count[index],
-            agedBytes: scan.bytes[index], oldestSeconds: oldest))
+        result.append(counts(UInt32(index), site, scan, oldest: oldest))
       }
     }
     let losses = readLosses()
@@ -263,6 +305,25 @@ public actor LiveCapture {
       table: TableUse(
         live: scan.total, liveCapacity: UInt64(kernel.layout.maxLive), sites: UInt64(result.count),
         siteCapacity: UInt64(capacity), bytes: UInt64(tableBytes)))
+  }
+
+  /// What a site's slot and its objects in the table say. Sampled counters are in small fractions of an object.
+  private func counts(_ id: UInt32, _ site: drip_site, _ scan: LiveTableScan, oldest: Double?) -> SiteCounts {
+    let unit = options.sampling.isOn ? ByteSampling.countUnit : 1
+    var counts = SiteCounts(
+      id: id, process: Int(site.process), allocs: (site.allocs + unit / 2) / unit,
+      frees: (site.frees + unit / 2) / unit, allocatedBytes: site.allocated_bytes,
+      freedBytes: site.freed_bytes,
+      agedCount: scan.count[Int(id)], agedBytes: scan.bytes[Int(id)], oldestSeconds: oldest)
+    if options.sampling.isOn {
+      let estimate = scan.estimates[Int(id)]
+      counts.agedCount = UInt64(estimate.objects.value.rounded())
+      counts.agedBytes = UInt64(estimate.bytes.value.rounded())
+      counts.sampled = SampledOutstanding(
+        objects: estimate.kept, bytesError: estimate.bytes.standardError,
+        countError: estimate.objects.standardError)
+    }
+    return counts
   }
 
   /// The frames of a site.
@@ -319,11 +380,4 @@ public actor LiveCapture {
     (.truncatedStacks, DRIP_LOSS_TRUNCATED_STACKS), (.unreadableStacks, DRIP_LOSS_UNREADABLE_STACKS),
     (.unmatchedFrees, DRIP_LOSS_UNMATCHED_FREES), (.collidingSites, DRIP_LOSS_COLLIDING_SITES),
   ]
-}
-
-/// CLOCK_MONOTONIC, the clock of bpf_ktime_get_ns.
-func monotonicNanoseconds() -> UInt64 {
-  var time = timespec()
-  clock_gettime(CLOCK_MONOTONIC, &time)
-  return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }

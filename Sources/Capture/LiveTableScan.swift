@@ -1,5 +1,6 @@
 import CProbes
 import Libbpf
+import Profile
 
 /// Per-site sums over the live table, from one pass. Indices are site slots.
 struct LiveTableScan {
@@ -12,13 +13,19 @@ struct LiveTableScan {
   private var found: [Bool]
   private let latestBirth: UInt32
 
+  private let sampling: ByteSampling
+  /// With sampling, what each site's kept objects tell, and how surely; empty otherwise.
+  private(set) var estimates: [SampledTotal]
+
   /// `latestBirth`: younger objects are left out of counts and bytes.
-  init(siteCapacity: Int, latestBirth: UInt32) {
+  init(siteCapacity: Int, latestBirth: UInt32, sampling: ByteSampling = .everything) {
     count = Array(repeating: 0, count: siteCapacity)
     bytes = count
     oldestBirth = Array(repeating: .max, count: siteCapacity)
     found = Array(repeating: false, count: siteCapacity)
     self.latestBirth = latestBirth
+    self.sampling = sampling
+    estimates = Array(repeating: SampledTotal(), count: sampling.isOn ? siteCapacity : 0)
   }
 
   func oldest(site: Int) -> UInt32? { found[site] ? oldestBirth[site] : nil }
@@ -50,6 +57,7 @@ struct LiveTableScan {
     if birth < oldestBirth[site] { oldestBirth[site] = birth }
     guard birth <= latestBirth else { return }
     found[site] = true
+    guard !sampling.isOn else { return estimates[site].add(size: size, sampling) }
     count[site] &+= 1
     bytes[site] &+= size
   }

@@ -34,6 +34,27 @@ enum ProbeCookie {
     return cookie
   }
 
+  /// For a trace point; nil if its values stand where the cookie cannot say.
+  static func usdt(_ site: USDTPlan.Site, process: Int) -> UInt64? {
+    guard let pointer = value(site.pointer), let weight = site.weightedBytes.map(value) ?? 0 else {
+      return nil
+    }
+    return UInt64(process) << 8 | pointer << UInt64(DRIP_USDT_POINTER.rawValue)
+      | weight << UInt64(DRIP_USDT_WEIGHT.rawValue)
+  }
+
+  private static func value(_ argument: USDTArgument) -> UInt64? {
+    guard argument.size == 8 || argument.size == 4 else { return nil }
+    let short: UInt64 = argument.size == 4 ? 1 << UInt64(DRIP_USDT_SHORT.rawValue) : 0
+    switch argument.location {
+    case .register(let number): return UInt64(number & 15) | short
+    case .memory(let base, let displacement) where (-2048..<2048).contains(displacement):
+      return UInt64(base & 15) | 1 << UInt64(DRIP_USDT_MEMORY.rawValue) | short
+        | (UInt64(bitPattern: displacement) & 0xfff) << UInt64(DRIP_USDT_DISPLACEMENT.rawValue)
+    case .memory, .constant: return nil
+    }
+  }
+
   private static func role(_ role: OneTrapSite.Role) -> UInt64 {
     switch role {
     case .record: UInt64(DRIP_ROLE_RECORD.rawValue)

@@ -1,3 +1,4 @@
+import Binaries
 import CProbes
 import Libbpf
 import Probes
@@ -54,6 +55,18 @@ final class ProbeSet {
     let firstTrial = slot * Int(DRIP_FUNCTIONS)
     kernel.trials.withMutableElements(drip_trial.self) { trials in
       for index in 0..<Int(DRIP_FUNCTIONS) { trials[firstTrial + index] = drip_trial() }
+    }
+    for file in plan.usdt {
+      let place = KernelHalf.Place(path: file.path, pid: pid)
+      var locations: [USDTPlan.Event: [ProbeLocation]] = [:]
+      for site in file.plan.sites {
+        guard let cookie = ProbeCookie.usdt(site, process: number) else { continue }
+        locations[site.event, default: []].append(
+          ProbeLocation(
+            fileOffset: site.usdt.fileOffset, cookie: cookie, semaphoreOffset: site.usdt.semaphoreOffset ?? 0)
+        )
+      }
+      base.add(try kernel.attachUSDT(alloc: locations[.alloc] ?? [], free: locations[.free] ?? [], place))
     }
     for file in plan.files {
       let place = KernelHalf.Place(path: file.path, pid: pid)

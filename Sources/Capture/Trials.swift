@@ -2,6 +2,7 @@ import CProbes
 import Glibc
 import Libbpf
 public import Probes
+import Processes
 
 /// Tries what drip may need of the kernel, for real: loads, attaches, counts. What works is known by trying
 /// only; versions and configuration say little (a hardened or locked-down kernel refuses what it has).

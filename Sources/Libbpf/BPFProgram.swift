@@ -25,10 +25,13 @@ public struct ProbeLocation: Sendable, Hashable {
   public var fileOffset: UInt64
   /// What `bpf_get_attach_cookie` returns there.
   public var cookie: UInt64
+  /// Offset in the file of a USDT semaphore, which the kernel counts up while the probe is there; 0 for none.
+  public var semaphoreOffset: UInt64
 
-  public init(fileOffset: UInt64, cookie: UInt64) {
+  public init(fileOffset: UInt64, cookie: UInt64, semaphoreOffset: UInt64 = 0) {
     self.fileOffset = fileOffset
     self.cookie = cookie
+    self.semaphoreOffset = semaphoreOffset
   }
 }
 
@@ -71,13 +74,14 @@ public struct BPFProgram: ~Copyable {
   ) throws(LibbpfError) -> BPFLink {
     let offsets = locations.map(\.fileOffset)
     let cookies = locations.map(\.cookie)
+    let semaphores = locations.map(\.semaphoreOffset)
     let program = descriptor
     let attachType = type == .uprobeSession ? CLIBBPF_TRACE_UPROBE_SESSION : CLIBBPF_TRACE_UPROBE_MULTI
     let flags = isReturn ? UInt32(CLIBBPF_UPROBE_MULTI_RETURN) : 0
     return BPFLink(
       descriptor: try countOrErrno("bpf(BPF_LINK_CREATE, uprobe_multi)", "\(name) in \(path)") {
         clibbpf_link_create_uprobe_multi(
-          program, CInt(attachType), path, offsets, cookies, UInt32(offsets.count), flags, pid)
+          program, CInt(attachType), path, offsets, cookies, semaphores, UInt32(offsets.count), flags, pid)
       })
   }
 
@@ -90,6 +94,7 @@ public struct BPFProgram: ~Copyable {
     options.sz = MemoryLayout<bpf_uprobe_opts>.size
     options.retprobe = isReturn
     options.bpf_cookie = location.cookie
+    options.ref_ctr_offset = Int(location.semaphoreOffset)
     return BPFLink(
       raw: try pointerOrErrno("bpf_program__attach_uprobe_opts", "\(name) in \(path)") {
         bpf_program__attach_uprobe_opts(raw, pid, path, Int(location.fileOffset), &options)

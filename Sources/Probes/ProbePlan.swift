@@ -5,11 +5,29 @@ import Profile
 public struct ProbePlan: Sendable, Hashable {
   /// The file whose malloc the program calls comes first; then those with a private allocator beside it.
   public var files: [ProbedFile]
+  /// Files that tell of their allocator's own samples. Where there are any, `files` is empty.
+  public var usdt: [TracedFile]
   /// What a reader should know: other allocators in the process, functions that go unseen.
   public var notes: [String]
 
-  public init(files: [ProbedFile], notes: [String] = []) {
+  /// A file with the trace points of the OpenTelemetry profiler's contract.
+  public struct TracedFile: Sendable, Hashable {
+    /// A path that opens the very file, also across mount namespaces.
+    public var path: String
+    /// The path as the target sees it.
+    public var displayPath: String
+    public var plan: USDTPlan
+
+    public init(path: String, displayPath: String, plan: USDTPlan) {
+      self.path = path
+      self.displayPath = displayPath
+      self.plan = plan
+    }
+  }
+
+  public init(files: [ProbedFile], usdt: [TracedFile] = [], notes: [String] = []) {
     self.files = files
+    self.usdt = usdt
     self.notes = notes
   }
 
@@ -20,6 +38,7 @@ public struct ProbePlan: Sendable, Hashable {
   /// symbol: the program itself, then any library but libc in the order given, then libc. Sites are chosen in
   /// that module alone; where libc's allocator is replaced, nobody calls it.
   public static func make(candidates: [PlanCandidate]) throws(PlanError) -> ProbePlan {
+    if let traced = traced(candidates) { return traced }
     let ordered = candidates.enumerated()
       .filter { $0.element.image != nil }
       .sorted { ($0.element.lookupRank, $0.offset) < ($1.element.lookupRank, $1.offset) }
@@ -42,6 +61,23 @@ public struct ProbePlan: Sendable, Hashable {
         "\(other.displayPath) defines malloc too, but comes after \(chosen.displayPath) and is not probed")
     }
     return plan
+  }
+
+  /// Programs with a sampler of their own are read through that: it costs them samples only.
+  private static func traced(_ candidates: [PlanCandidate]) -> ProbePlan? {
+    let files = candidates.compactMap { candidate in
+      (try? USDTPlan.make(elf: candidate.elf)).flatMap(\.self).map {
+        TracedFile(path: candidate.path, displayPath: candidate.displayPath, plan: $0)
+      }
+    }
+    guard !files.isEmpty else { return nil }
+    let names = files.map(\.displayPath).joined(separator: ", ")
+    return ProbePlan(
+      files: [], usdt: files,
+      notes: [
+        "\(names) samples its own allocations (otel_memory): objects are samples, bytes what they stand for, and "
+          + "what is not sampled is not seen"
+      ])
   }
 
   private mutating func add(

@@ -47,8 +47,11 @@ public struct Waiter: ~Copyable {
 }
 
 /// CLOCK_MONOTONIC in seconds.
-public func monotonicSeconds() -> Double {
+public func monotonicSeconds() -> Double { Double(monotonicNanoseconds()) / 1e9 }
+
+/// CLOCK_MONOTONIC in nanoseconds: the clock of bpf_ktime_get_ns.
+public func monotonicNanoseconds() -> UInt64 {
   var time = timespec()
   clock_gettime(CLOCK_MONOTONIC, &time)
-  return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+  return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
 }

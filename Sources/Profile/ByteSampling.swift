@@ -31,15 +31,23 @@ public struct ByteSampling: Sendable, Hashable {
   static let riseBits = 28
   static let countBits: UInt64 = 16
 
+  /// Nothing is left out.
+  public static let everything = ByteSampling()
+
+  private init() {
+    distance = 0
+    table = [UInt64](repeating: Self.always << UInt64(Self.riseBits), count: Self.entryCount)
+  }
+
   /// Nil for distances above 4 GiB. 0 and 1 mean that every allocation is kept, with a weight of 1, so that
   /// numbers are exact.
   public init?(distance: UInt64) {
     guard distance <= Self.longestDistance else { return nil }
-    self.distance = distance <= 1 ? 0 : distance
     guard distance > 1 else {
-      table = [UInt64](repeating: Self.always << UInt64(Self.riseBits), count: Self.entryCount)
+      self = .everything
       return
     }
+    self.distance = distance
     // One more, for the rise of the last.
     var thresholds: [UInt64] = []
     for index in 0...Self.entryCount {

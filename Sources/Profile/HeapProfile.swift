@@ -101,11 +101,13 @@ public struct Site: Sendable, Hashable {
   /// Innermost first.
   public var frames: [Frame]
   public var stackEnd: StackEnd
+  /// How sure the outstanding figures are; nil if they are exact.
+  public var sampled: SampledOutstanding?
 
   public init(
     pid: Int32, outstandingBytes: UInt64, outstandingCount: UInt64, allocs: UInt64, frees: UInt64,
     allocatedBytes: UInt64, oldestSeconds: Double? = nil, growthBytesPerSecond: Double? = nil,
-    frames: [Frame], stackEnd: StackEnd = .complete
+    frames: [Frame], stackEnd: StackEnd = .complete, sampled: SampledOutstanding? = nil
   ) {
     self.pid = pid
     self.outstandingBytes = outstandingBytes
@@ -117,5 +119,6 @@ public struct Site: Sendable, Hashable {
     self.growthBytesPerSecond = growthBytesPerSecond
     self.frames = frames
     self.stackEnd = stackEnd
+    self.sampled = sampled
   }
 }

@@ -45,6 +45,21 @@ public struct TracedProcess: Sendable, Hashable {
   }
 }
 
+/// How sure estimates from a sample are.
+public struct SampledOutstanding: Sendable, Hashable {
+  /// Outstanding objects in the sample.
+  public var objects: UInt64
+  /// Standard errors of the outstanding bytes and count.
+  public var bytesError: Double
+  public var countError: Double
+
+  public init(objects: UInt64, bytesError: Double, countError: Double) {
+    self.objects = objects
+    self.bytesError = bytesError
+    self.countError = countError
+  }
+}
+
 /// What one call site (one distinct stack of one process) has done since the attach. All counters only
 /// grow, so what is outstanding is a difference that cannot wrap.
 public struct SiteCounts: Sendable, Hashable {
@@ -63,10 +78,13 @@ public struct SiteCounts: Sendable, Hashable {
   public var agedBytes: UInt64
   /// Age of the oldest outstanding object, in seconds; nil when nothing is outstanding.
   public var oldestSeconds: Double?
+  /// How sure the outstanding figures are; nil if they are exact.
+  public var sampled: SampledOutstanding?
 
   public init(
     id: UInt32, process: Int, allocs: UInt64, frees: UInt64, allocatedBytes: UInt64, freedBytes: UInt64,
-    agedCount: UInt64 = 0, agedBytes: UInt64 = 0, oldestSeconds: Double? = nil
+    agedCount: UInt64 = 0, agedBytes: UInt64 = 0, oldestSeconds: Double? = nil,
+    sampled: SampledOutstanding? = nil
   ) {
     self.id = id
     self.process = process
@@ -77,6 +95,7 @@ public struct SiteCounts: Sendable, Hashable {
     self.agedCount = agedCount
     self.agedBytes = agedBytes
     self.oldestSeconds = oldestSeconds
+    self.sampled = sampled
   }
 
   /// Objects allocated and not yet freed. The counters are read one after the other while the target

@@ -70,12 +70,16 @@ public enum JSONReport {
   }
 
   private static func site(_ site: Site) -> JSONValue {
-    .object([
+    let sampled = site.sampled
+    return .object([
       ("pid", .signed(Int64(site.pid))), ("outstanding_bytes", .integer(site.outstandingBytes)),
       ("outstanding_count", .integer(site.outstandingCount)), ("allocs", .integer(site.allocs)),
       ("frees", .integer(site.frees)), ("allocated_bytes", .integer(site.allocatedBytes)),
       ("oldest_seconds", .optional(site.oldestSeconds)),
       ("growth_bytes_per_second", .optional(site.growthBytesPerSecond)),
+      ("sampled_objects", sampled.map { .integer($0.objects) } ?? .null),
+      ("outstanding_bytes_error", .optional(sampled?.bytesError)),
+      ("outstanding_count_error", .optional(sampled?.countError)),
       ("stack_end", .string(site.stackEnd.rawValue)), ("frames", .array(site.frames.map(frame))),
     ])
   }

@@ -60,6 +60,11 @@ public enum TextReport {
       style.bold("\(Quantities.bytes(site.outstandingBytes)) (\(share))")
         + " in \(Wording.counted(site.outstandingCount, "object"))"
     ]
+    if let sampled = site.sampled {
+      // 1.96 standard errors: 95 %.
+      let reach = UInt64((sampled.bytesError * 1.96).rounded())
+      facts.append("± \(Quantities.bytes(reach)) (95 %, from \(Wording.counted(sampled.objects, "sample")))")
+    }
     if let oldest = site.oldestSeconds { facts.append("oldest \(Quantities.age(oldest))") }
     if let growth = site.growthBytesPerSecond { facts.append(Wording.growth(growth)) }
     facts.append("\(Wording.counted(site.allocs, "alloc")), \(Wording.counted(site.frees, "free"))")

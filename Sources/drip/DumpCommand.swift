@@ -106,6 +106,9 @@ struct Dump: AsyncParsableCommand {
     var result: [String] = []
     if let size = target.minSize { result.append("objects of at least \(Quantities.bytes(size.bytes))") }
     if let size = target.maxSize { result.append("objects of at most \(Quantities.bytes(size.bytes))") }
+    if let distance = target.sampleBytes {
+      result.append("a sample of one object for \(Quantities.bytes(distance.bytes)) on average, scaled up")
+    }
     if let older { result.append("objects older than \(Quantities.age(older.seconds))") }
     return result
   }

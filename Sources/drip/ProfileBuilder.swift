@@ -52,7 +52,6 @@ final class ProfileBuilder {
     for process in processes {
       oneTrap.formUnion(await session.capture.oneTrapFunctions(of: process.number))
     }
-    let captureNotes = await session.capture.notes
     for entry in ranking.entries {
       let stack = await session.capture.stack(of: entry.site.id)
       let frames = stack.addresses.flatMap {
@@ -64,14 +63,15 @@ final class ProfileBuilder {
           pid: targets[entry.site.process]?.pid ?? 0, outstandingBytes: entry.outstandingBytes,
           outstandingCount: entry.outstandingCount, allocs: entry.site.allocs, frees: entry.site.frees,
           allocatedBytes: entry.site.allocatedBytes, oldestSeconds: entry.site.oldestSeconds,
-          growthBytesPerSecond: entry.growthBytesPerSecond, frames: frames, stackEnd: stack.end))
+          growthBytesPerSecond: entry.growthBytesPerSecond, frames: frames, stackEnd: stack.end,
+          sampled: entry.site.sampled))
     }
     return HeapProfile(
       dripVersion: dripVersion,
       capture: CaptureInfo(
         startUnixNanoseconds: startUnixNanoseconds, seconds: snapshot.elapsedSeconds, kernel: kernelRelease,
         backend: session.capture.backend.title, ended: ended, filters: filters,
-        oneTrap: oneTrap.sorted(), notes: session.notes + captureNotes),
+        oneTrap: oneTrap.sorted(), notes: await session.allNotes()),
       processes: processes.map(\.target), totals: ranking.totals, losses: losses, table: snapshot.table,
       sites: sites, omittedSites: ranking.omittedSites, omittedBytes: ranking.omittedBytes,
       omittedCount: ranking.omittedCount)

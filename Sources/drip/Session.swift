@@ -12,12 +12,16 @@ final class Session {
   /// Facts met on the way that the report should tell.
   private(set) var notes: [String]
   private let keepsEnded: Bool
+  private var windows: DutyCycle.Schedule?
 
-  private init(capture: LiveCapture, running: [Int: TargetProcess], notes: [String], keepsEnded: Bool) {
+  private init(
+    capture: LiveCapture, running: [Int: TargetProcess], notes: [String], keepsEnded: Bool, duty: DutyCycle?
+  ) {
     self.capture = capture
     self.running = running
     self.notes = notes
     self.keepsEnded = keepsEnded
+    windows = duty?.schedule(from: monotonicNanoseconds())
   }
 
   /// Opens the targets, finds their allocators, attaches. Every way to fail is a `Failure` that says what to do.
@@ -35,7 +39,9 @@ final class Session {
       let plan = try TargetPlan.make(for: target)
       let capture = try LiveCapture(
         target: target, plan: plan, options: options.capture, cpus: facts.possibleCPUs)
-      session = Session(capture: capture, running: [0: target], notes: plan.notes, keepsEnded: keepsEnded)
+      session = Session(
+        capture: capture, running: [0: target], notes: plan.notes, keepsEnded: keepsEnded,
+        duty: options.duty)
       for pid in pids.dropFirst() { try await session.add(pid) }
     } catch let failure as Failure {
       throw failure
@@ -77,7 +83,18 @@ final class Session {
         if let target { await follow(target) }
       }
     }
+    try await openOrCloseWindow()
     return !running.isEmpty
+  }
+
+  private func openOrCloseWindow() async throws {
+    guard let state = windows?.state(at: monotonicNanoseconds()) else { return }
+    if state.isOn { try await capture.resume() } else { await capture.pause() }
+  }
+
+  /// What the report must say about how the capture was taken.
+  func allNotes() async -> [String] {
+    notes + (windows == nil ? [] : await capture.windowStatement()) + (await capture.notes)
   }
 
   /// A process runs another program now: begins anew with it.
@@ -95,7 +112,12 @@ final class Session {
 
   /// When to look again: soon while something is undecided, else when the caller wants to.
   func nextLook(atLatest: Double) async -> Double {
-    await capture.isOnTrial ? min(atLatest, monotonicSeconds() + 0.05) : atLatest
+    var next = atLatest
+    if await capture.isOnTrial { next = min(next, monotonicSeconds() + 0.05) }
+    if let change = windows?.state(at: monotonicNanoseconds()).nextChange {
+      next = min(next, Double(change) / 1e9)
+    }
+    return next
   }
 
   private static func exited(_ pid: Int32, _ error: any Error) -> Failure? {

@@ -1,5 +1,6 @@
 public import ArgumentParser
 public import Capture
+public import Profile
 
 /// A time span as an argument: "500ms", "10s", "5m", "1h", or plain seconds.
 struct TimeSpan: ExpressibleByArgument, Hashable {
@@ -51,6 +52,10 @@ struct PIDList: ExpressibleByArgument, Hashable {
   }
 }
 
+extension DutyCycle: ExpressibleByArgument {
+  public init?(argument: String) { try? self.init(argument) }
+}
+
 extension Backend: ExpressibleByArgument {}
 
 /// What to attach to and how: shared by the commands that capture.
@@ -73,6 +78,15 @@ struct TargetOptions: ParsableArguments {
 
   @Option(help: "Distinct call stacks to keep.")
   var maxSites: Int = 1 << 15
+
+  @Option(
+    help:
+      "Record a sample: on average one object for so many allocated bytes (512KiB). Figures are scaled up, and say how sure they are."
+  )
+  var sampleBytes: ByteSize?
+
+  @Option(help: "Probe in windows only, ON/PERIOD (100ms/1s): cheap, but frees between windows are not seen.")
+  var duty: DutyCycle?
 
   @Option(help: "Frames to keep of a stack, at most 128.")
   var depth: Int = 128
@@ -98,6 +112,9 @@ struct TargetOptions: ParsableArguments {
       throw ValidationError("--max-sites must be between 1 and 4194304")
     }
     guard (1...128).contains(depth) else { throw ValidationError("--depth must be between 1 and 128") }
+    if let sampleBytes, ByteSampling(distance: sampleBytes.bytes) == nil {
+      throw ValidationError("--sample-bytes must be at most 4GiB")
+    }
     if let minSize, let maxSize, minSize.bytes > maxSize.bytes {
       throw ValidationError("--min-size is larger than --max-size: nothing would be counted")
     }
@@ -112,7 +129,8 @@ struct TargetOptions: ParsableArguments {
   var capture: CaptureOptions {
     CaptureOptions(
       minSize: minSize?.bytes ?? 0, maxSize: maxSize?.bytes ?? .max, maxLive: maxLive, maxSites: maxSites,
-      maxFrames: depth, maxProcesses: maxProcesses ?? max(pids.count, 1), usesOneTrap: !noOneTrap,
+      maxFrames: depth, sampling: sampleBytes.flatMap { ByteSampling(distance: $0.bytes) } ?? .everything,
+      maxProcesses: maxProcesses ?? max(pids.count, 1), usesOneTrap: !noOneTrap,
       backend: backend, usesUnwindTables: !noUnwindTables)
   }
 }

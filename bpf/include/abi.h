@@ -181,6 +181,17 @@ enum drip_inner_cookie {
 	DRIP_INNER_FRAME = 50,     /* 8 bits: words from rsp to the canonical frame address */
 };
 
+/* The cookie of a USDT probe: process << 8 as above, then two values. Each: 4 bits of a register's number, 1 bit
+ * that says that the value is in memory at register + displacement, 1 bit that says that it has 4 bytes and not 8,
+ * 12 bits of signed displacement. */
+enum drip_usdt_cookie {
+	DRIP_USDT_POINTER = 24,
+	DRIP_USDT_WEIGHT = 42,
+	DRIP_USDT_MEMORY = 4,       /* within a value */
+	DRIP_USDT_SHORT = 5,
+	DRIP_USDT_DISPLACEMENT = 6,
+};
+
 enum drip_role {
 	DRIP_ROLE_RECORD = 1,
 	DRIP_ROLE_REMEMBER = 2,

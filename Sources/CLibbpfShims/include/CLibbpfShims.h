@@ -19,7 +19,7 @@ enum {
 /// Returns a descriptor, or -errno.
 int clibbpf_link_create_uprobe_multi(
 	int program, int attach_type, const char *_Nonnull path, const uint64_t *_Nonnull offsets,
-	const uint64_t *_Nonnull cookies, uint32_t count, uint32_t flags, int32_t pid);
+	const uint64_t *_Nonnull cookies, const uint64_t *_Nonnull semaphores, uint32_t count, uint32_t flags, int32_t pid);
 
 /// The number of times the kernel skipped a program because one was running, or -errno.
 int64_t clibbpf_recursion_misses(int program);
