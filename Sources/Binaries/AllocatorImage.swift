@@ -72,7 +72,7 @@ public struct AllocatorImage: Sendable, Hashable {
     // A file's hidden malloc serves that file alone; in a static program there is nobody else.
     let isStatic = elf.isStaticProgram
     let visible = isStatic ? symbols : symbols.filter { $0.value.isExported }
-    let kind = kind(of: symbols, soname: elf.soname, isStatic: isStatic)
+    let kind = Self.kind(of: symbols, soname: elf.soname, isStatic: isStatic)
 
     var images: [AllocatorImage] = []
     var functions = AllocatorNames.c
@@ -84,13 +84,13 @@ public struct AllocatorImage: Sendable, Hashable {
       for interface in AllocatorNames.interfaces where interface.kind == kind {
         functions += interface.functions
       }
-      var entries = entries(functions, kind.isLibc ? visible : symbols, elf)
-      if kind == .unknown { entries.removeAll { isFrontOfMalloc($0, entries, elf) } }
+      var entries = Self.entries(functions, kind.isLibc ? visible : symbols, elf)
+      if kind == .unknown { entries = entries.filter { !isFrontOfMalloc($0, entries, elf) } }
       images.append(AllocatorImage(kind: kind, isPrivate: isHidden, entries: entries))
     }
     for interface in AllocatorNames.interfaces where images.first?.kind != interface.kind {
       guard interface.telltales.contains(where: { symbols[$0] != nil }) else { continue }
-      let entries = entries(interface.functions, symbols, elf)
+      let entries = Self.entries(interface.functions, symbols, elf)
       guard entries.contains(where: { $0.call == .free }), entries.contains(where: { $0.call != .free }) else {
         continue
       }
@@ -110,10 +110,10 @@ public struct AllocatorImage: Sendable, Hashable {
     let symbols = try elf.symbols(named: AllocatorNames.all.union(functions.map(\.name)))
       .filter { !$0.value.isIndirect }
     let own = AllocatorNames.interfaces.first { !prefix.isEmpty && $0.prefix == prefix }?.kind
-    let kind = own ?? kind(of: symbols, soname: elf.soname, isStatic: elf.isStaticProgram)
-    var entries = entries(functions, symbols, elf)
+    let kind = own ?? Self.kind(of: symbols, soname: elf.soname, isStatic: elf.isStaticProgram)
+    var entries = Self.entries(functions, symbols, elf)
     if prefix.isEmpty, kind == .unknown || kind.isLibc {
-      entries.removeAll { isFrontOfMalloc($0, entries, elf) }
+      entries = entries.filter { !isFrontOfMalloc($0, entries, elf) }
     }
     guard entries.contains(where: { $0.call == .free }), entries.contains(where: { $0.call != .free }) else {
       return nil

@@ -46,7 +46,6 @@ enum AllocatorNames {
   /// is left out: it resizes in place and returns a size.
   private static let jemalloc: [Function] = [
     ("mallocx", .malloc), ("rallocx", .realloc), ("dallocx", .free), ("sdallocx", .free),
-    ("sdallocx_noflags", .free),
   ]
 
   /// gperftools' own names (gperftools/tcmalloc.h, 2.10), without the prefix.

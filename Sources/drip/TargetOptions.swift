@@ -47,6 +47,13 @@ struct TargetOptions: ParsableArguments {
   @Option(name: [.short, .long], help: "The process to watch.")
   var pid: Int32
 
+  @Option(
+    help: ArgumentHelp(
+      "Take this file of the target for its allocator, and no other; may be given more than once.",
+      discussion: "With a prefix the functions PREFIXmalloc, PREFIXfree and so on are probed.",
+      valueName: "path[:prefix]"))
+  var allocator: [String] = []
+
   @Option(help: "Count only objects of at least this many bytes (4096, 4k, 1MiB).")
   var minSize: ByteSize?
 
