@@ -19,7 +19,6 @@
 	SITE(new_nothrow) { UNUSED; return mi_new_nothrow(size); } \
 	SITE(new_n) { UNUSED; return mi_new_n(size / 8, 8); } \
 	SITE(small) { UNUSED; return mi_malloc_small(size); } \
-	SITE(strdup_own) { UNUSED; return mi_strdup(worker->text); } \
 	SITE(reallocn) { UNUSED; return mi_reallocn(old, size / 16, 16); } \
 	SITE(rezalloc) { UNUSED; return mi_rezalloc(old, size); } \
 	SITE(recalloc) { UNUSED; return mi_recalloc(old, size / 16, 16); } \
@@ -32,7 +31,7 @@
 	ROW(zalloc_aligned, makes, usual, 10), ROW(calloc_aligned, makes, multiple8, 10), \
 	ROW(heap_malloc, makes, usual, 10), ROW(heap_aligned, makes, usual, 10), ROW(new, makes, usual, 20), \
 	ROW(new_aligned, makes, usual, 10), ROW(new_nothrow, makes, usual, 10), ROW(new_n, makes, multiple8, 10), \
-	ROW(small, makes, tiny, 10), ROW(strdup_own, makes_own_text, tiny, 10), \
+	ROW(small, makes, tiny, 10), \
 	ROW(reallocn, remakes, multiple16, 10), ROW(rezalloc, remakes, usual, 5), \
 	ROW(recalloc, remakes, multiple16, 5), ROW(new_realloc, remakes, usual, 5), \
 	ROW(realloc_aligned, remakes, usual, 5), ROW(reallocf, remakes, usual, 5),

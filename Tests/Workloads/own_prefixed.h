@@ -18,7 +18,7 @@ void PREFIX(free)(void *);
 #define posix_memalign PREFIX(posix_memalign)
 #define free PREFIX(free)
 
-/* No allocator with a prefix has its own, but what it stands for. */
+/* Not every allocator has one. */
 static inline void *prefixed_reallocarray(void *old, size_t count, size_t size)
 {
 	return size > 0 && count > SIZE_MAX / size ? NULL : realloc(old, count * size);

@@ -1,6 +1,9 @@
-/* gperftools' own functions. The linker knows of no other prefix, so reallocarray is made of realloc. */
+/* gperftools' own functions. */
 #define PREFIX(name) tc_##name
 #include "own_prefixed.h"
+
+#undef aligned_alloc
+#define aligned_alloc tc_memalign
 
 void *tc_new(size_t);
 void *tc_newarray(size_t);

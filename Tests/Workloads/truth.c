@@ -14,6 +14,8 @@
  * With -DPORTABLE it keeps to what every allocator has (jemalloc, tcmalloc, mimalloc, musl's; build.mk has the list),
  * and so does what follows not apply, but for strdup and strndup.
  *
+ * With -DNO_STRDUP it does without strdup and strndup: musl comes without call frame information, so a stack ends there.
+ *
  * With -DOWN='"own_….h"' the calls go to an allocator's functions by other names than the C library's: the header names
  * them, and may add sites and say how objects are given back. strdup and strndup stay with the C library, so that
  * two allocators are at work at once; their objects are freed there and never resized.
@@ -45,8 +47,13 @@
 
 #include "workload.h"
 
-/* Before free may be a macro. */
+/* Before free may be a macro. Where the program hides an allocator of its own, free is that one's. */
+#ifdef HIDDEN
+void __libc_free(void *);
+static void release_to_libc(void *pointer) { __libc_free(pointer); }
+#else
 static void release_to_libc(void *pointer) { free(pointer); }
+#endif
 
 #ifdef OWN
 #include OWN
@@ -104,8 +111,11 @@ SITE(aligned_alloc) { UNUSED; return aligned_alloc(64, size); }
 SITE(memalign) { UNUSED; return memalign(256, size); }
 SITE(memalign_big) { UNUSED; return memalign(1 << 16, size); }
 SITE(valloc) { UNUSED; return valloc(size); }
+
+#ifndef NO_STRDUP
 SITE(strdup) { UNUSED; return strdup(worker->text); }
 SITE(strndup) { UNUSED; return strndup(worker->text, size); }
+#endif
 
 #ifdef OWN_SITES
 OWN_SITES
@@ -160,7 +170,6 @@ enum kind {
 	makes,      /* a new object of the size it is given */
 	makes_zero, /* of 0 bytes */
 	makes_text, /* a copy of the worker's text */
-	makes_own_text, /* the same by the allocator itself */
 	makes_part, /* a copy of the beginning of the worker's text */
 	prints,     /* asprintf */
 	reads,      /* getline */
@@ -201,8 +210,10 @@ static const struct site {
 	ROW(posix_memalign, makes, usual, 10),
 	ROW(posix_memalign_invalid, fails, tiny, 4),
 	ROW(posix_memalign_huge, fails, nobody_has, 4),
+#ifndef NO_STRDUP
 	ROW(strdup, makes_text, tiny, 15),
 	ROW(strndup, makes_part, tiny, 10),
+#endif
 #ifndef PORTABLE
 	ROW(pvalloc, makes, usual, 5),
 	ROW(asprintf, prints, tiny, 10),
@@ -341,7 +352,7 @@ static int make(struct slot *slot, int index, struct worker *worker)
 	size_t size = choose_size(site, 0, worker);
 	void *pointer;
 
-	if (site->kind == makes_text || site->kind == makes_own_text || site->kind == makes_part || site->kind == prints)
+	if (site->kind == makes_text || site->kind == makes_part || site->kind == prints)
 		write_text(worker);
 	if (site->kind == reads && rng_below(&worker->rng, line_count) == 0)
 		rewind(worker->lines);
@@ -357,8 +368,7 @@ static int make(struct slot *slot, int index, struct worker *worker)
 		fail("out of memory");
 	switch (site->kind) {
 	case makes_zero: size = 0; break;
-	case makes_text:
-	case makes_own_text: size = strlen(worker->text) + 1; break;
+	case makes_text: size = strlen(worker->text) + 1; break;
 	case makes_part: size = strnlen(worker->text, size) + 1; break;
 	case reads: size = getline_buffer; break;
 	case prints:
