@@ -121,6 +121,11 @@ public struct AllocatorImage: Sendable, Hashable {
     return AllocatorImage(kind: kind, isPrivate: !prefix.isEmpty, entries: entries)
   }
 
+  /// Functions of allocators that the file calls and that no image lists, since drip cannot follow them.
+  public static func unfollowedFunctions(calledBy elf: ELFFile) -> [String] {
+    elf.importSlots(of: AllocatorNames.unfollowed).keys.sorted()
+  }
+
   private static func isWhole(_ symbols: [String: ELFSymbol]) -> Bool {
     symbols["malloc"] != nil && symbols["free"] != nil
       && (symbols["calloc"] != nil || symbols["realloc"] != nil)

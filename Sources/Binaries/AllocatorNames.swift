@@ -82,6 +82,15 @@ enum AllocatorNames {
     ("free_size", .free), ("free_size_aligned", .free), ("free_aligned", .free),
   ]
 
+  /// Functions of mimalloc that drip does not follow: the size comes third, or is not told at all, or blocks go
+  /// without a free.
+  static let unfollowed: Set<String> = [
+    "mi_strdup", "mi_strndup", "mi_realpath", "mi_reallocarr", "mi_heap_strdup", "mi_heap_strndup",
+    "mi_heap_realpath", "mi_heap_calloc", "mi_heap_mallocn", "mi_heap_calloc_aligned", "mi_heap_realloc",
+    "mi_heap_reallocn", "mi_heap_reallocf", "mi_heap_rezalloc", "mi_heap_recalloc",
+    "mi_heap_realloc_aligned", "mi_heap_rezalloc_aligned", "mi_heap_recalloc_aligned", "mi_heap_destroy",
+  ]
+
   /// An allocator's own functions, which are its own whoever answers to `malloc`.
   struct Interface: Sendable {
     var kind: AllocatorImage.Kind

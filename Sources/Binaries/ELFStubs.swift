@@ -31,13 +31,14 @@ extension ELFFile {
 
   /// Addresses of the slots that the dynamic linker fills with the addresses of these functions, through which the
   /// file calls them or hands them on.
-  public func importSlots(of names: Set<String>) -> [UInt64] {
-    var isWanted: [UInt64: Bool] = [:]
-    var slots: [UInt64] = []
+  public func importSlots(of names: Set<String>) -> [String: [UInt64]] {
+    // Of each symbol the name, or nothing if it is not wanted: a file has many more slots than symbols.
+    var wanted: [UInt64: String?] = [:]
+    var slots: [String: [UInt64]] = [:]
     forEachRelocation { slot, symbol in
-      let wanted = isWanted[symbol] ?? dynamicSymbolName(symbol).map(names.contains) ?? false
-      isWanted[symbol] = wanted
-      if wanted { slots.append(slot) }
+      let name = wanted[symbol] ?? dynamicSymbolName(symbol).flatMap { names.contains($0) ? $0 : nil }
+      wanted.updateValue(name, forKey: symbol)
+      if let name { slots[name, default: []].append(slot) }
     }
     return slots
   }

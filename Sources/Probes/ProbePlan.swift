@@ -53,6 +53,7 @@ public struct ProbePlan: Sendable, Hashable {
         try plan.add(image.entries, of: image, in: candidate)
       }
     }
+    plan.addUnfollowed(candidates)
     guard !plan.files.isEmpty else {
       let executable = candidates.first(where: \.isExecutable)
       throw .noAllocator(
@@ -69,6 +70,17 @@ public struct ProbePlan: Sendable, Hashable {
       for image in candidate.images { try plan.add(image.entries, of: image, in: candidate) }
     }
     return plan
+  }
+
+  private mutating func addUnfollowed(_ candidates: [PlanCandidate]) {
+    guard files.contains(where: { $0.allocator == .mimalloc }) else { return }
+    for candidate in candidates where !candidate.images.contains(where: { $0.kind == .mimalloc }) {
+      let names = AllocatorImage.unfollowedFunctions(calledBy: candidate.elf)
+      guard !names.isEmpty else { continue }
+      notes.append(
+        "\(candidate.displayPath) calls \(names.joined(separator: ", ")), which drip cannot follow: what they "
+          + "allocate is not seen, and what they free looks outstanding")
+    }
   }
 
   /// What libc has and the allocator in front of it lacks. A known allocator has all that is used; a wrapper of

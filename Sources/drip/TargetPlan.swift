@@ -53,7 +53,7 @@ enum TargetPlan {
     guard candidates.count(where: { $0.image != nil }) > 1, let libc = candidates.firstIndex(where: \.isLibc),
       let bias = bias(of: modules[libc], candidates[libc].elf)
     else { return }
-    let slots = candidates[libc].elf.importSlots(of: ["malloc", "calloc", "realloc", "free"])
+    let slots = candidates[libc].elf.importSlots(of: ["malloc", "calloc", "realloc", "free"]).values.joined()
     let targets = Set(slots.compactMap { ProcessMemory.word(pid: pid, at: bias &+ $0) })
     for index in candidates.indices {
       guard let image = candidates[index].image, let bias = Self.bias(of: modules[index], candidates[index].elf)
