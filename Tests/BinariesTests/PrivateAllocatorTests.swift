@@ -75,7 +75,7 @@ struct PrivateAllocatorTests {
     let image = try #require(
       try AllocatorImage(try ToyProgram(ToyProgramSource.library + operators, flags: flags).elf))
     #expect(image.kind == .unknown)
-    #expect(image.entries.flatMap(\.names) == ["malloc", "_Znam", "realloc", "free"])
+    #expect(Set(image.entries.flatMap(\.names)) == ["malloc", "_Znam", "realloc", "free"])
     // A known allocator's are its own, with fast paths.
     let known = source(prefix: "", of: ["mallocx"])
     let other = try #require(
