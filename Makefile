@@ -24,9 +24,11 @@ BPF_CFLAGS = -target bpf -mcpu=v3 -D__TARGET_ARCH_$(ARCH) -D__KERNEL__ -O2 -g -s
 BPF_OBJECTS := $(patsubst bpf/%.bpf.c,bpf/build/%.bpf.o,$(wildcard bpf/*.bpf.c))
 
 # What drip is built with, what its tests run on, in Debian's names.
-BUILD_PACKAGES := gcc libc6-dev make pkg-config libbpf-dev libelf-dev libdw-dev libcapstone-dev zlib1g-dev
+BUILD_PACKAGES := gcc libc6-dev make pkg-config libbpf-dev libelf-dev libdw-dev libcapstone-dev zlib1g-dev \
+	liblzma-dev
 TEST_PACKAGES := redis-server redis-tools nginx-light postgresql postgresql-contrib python3 golang-go tmux binutils \
-	libjemalloc2 libc6-dbg procps util-linux
+	libjemalloc2 libc6-dbg procps util-linux g++ musl-tools libjemalloc-dev libgoogle-perftools-dev \
+	libtcmalloc-minimal4 libmimalloc-dev libmimalloc2.0 rustc xz-utils
 
 # The Swift library is linked in, so that the binary runs where no Swift is installed.
 SWIFT_FLAGS := --static-swift-stdlib

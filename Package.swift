@@ -34,6 +34,7 @@ let package = Package(
     .systemLibrary(name: "CLibbpf", pkgConfig: "libbpf", providers: [.apt(["libbpf-dev"])]),
     .systemLibrary(name: "CElfutils", pkgConfig: "libdw", providers: [.apt(["libdw-dev"])]),
     .systemLibrary(name: "CCapstone", pkgConfig: "capstone", providers: [.apt(["libcapstone-dev"])]),
+    .systemLibrary(name: "CLzma", pkgConfig: "liblzma", providers: [.apt(["liblzma-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "CLibbpfShims", dependencies: ["CLibbpf"]),
     .target(name: "CLinuxShims"),
@@ -51,7 +52,7 @@ let package = Package(
     // Arrows point down; see docs/architecture.md.
     module("Profile"),
     module("Libbpf", ["CLibbpf", "CLibbpfShims"]),
-    module("Binaries", ["Profile", "CCapstone"]),
+    module("Binaries", ["Profile", "CCapstone", "CLzma"]),
     module("Processes", ["Profile", "CLinuxShims"]),
     module("Probes", ["Profile", "Binaries"]),
     module("Symbolication", ["Profile", "Processes", "Binaries", "CElfutils", "CSymbolShims"]),

@@ -43,44 +43,126 @@ public struct AllocatorImage: Sendable, Hashable {
   }
 
   public var kind: Kind
+  /// Whether the functions serve only who calls them by an own name, or this file alone, and not whoever calls
+  /// malloc: a jemalloc with a prefix, an allocator that the linker has hidden.
+  public var isPrivate: Bool
   /// In the order of AllocatorCall's raw values, then by address.
   public var entries: [Entry]
 
-  public init(kind: Kind, entries: [Entry]) {
+  public init(kind: Kind, isPrivate: Bool = false, entries: [Entry]) {
     self.kind = kind
-    self.entries = entries
+    self.isPrivate = isPrivate
+    self.entries = entries.sorted { ($0.call.rawValue, $0.address) < ($1.call.rawValue, $1.address) }
   }
 
-  /// Looks for allocation functions that the file defines, in .dynsym and .symtab. Nil if it is no allocator:
-  /// that takes a malloc and a free, and a calloc or a realloc (a stray `free` does not make one). The dynamic
-  /// linker is none either: glibc's has a malloc for its own first steps (before 2.31 even exported).
+  /// The file's malloc as other files may call it; nil if it defines none. See `images`.
   public init?(_ elf: ELFFile) throws(BinaryError) {
-    if let soname = elf.soname, soname.hasPrefix("ld-linux") || soname.hasPrefix("ld64") { return nil }
-    let symbols = try elf.symbols(named: AllocatorNames.all)
-    let kind = AllocatorNames.kind(of: symbols, soname: elf.soname)
-    let calls = AllocatorNames.c + (kind.isLibc ? [] : AllocatorNames.replacements)
+    guard let image = try Self.images(in: elf).first(where: { !$0.isPrivate }) else { return nil }
+    self = image
+  }
 
-    // A library's hidden malloc serves that library alone; in a static program there is nobody else, and the
-    // linker of a static PIE hides glibc's.
+  /// The allocators that a file defines, by the names in .dynsym, .symtab and MiniDebugInfo: at most one that is
+  /// public, which comes first and takes a malloc and a free, and a calloc or a realloc (a stray `free` does not
+  /// make one); then private ones. The dynamic linker has none: glibc's has a malloc for its own first steps
+  /// (before 2.31 even exported).
+  public static func images(in elf: ELFFile) throws(BinaryError) -> [AllocatorImage] {
+    if let soname = elf.soname, soname.hasPrefix("ld-linux") || soname.hasPrefix("ld64") { return [] }
+    // An indirect symbol's address is its resolver's.
+    let symbols = try elf.symbols(named: AllocatorNames.all).filter { !$0.value.isIndirect }
+    // A file's hidden malloc serves that file alone; in a static program there is nobody else.
     let isStatic = elf.isStaticProgram
+    let visible = isStatic ? symbols : symbols.filter { $0.value.isExported }
+    let kind = Self.kind(of: symbols, soname: elf.soname, isStatic: isStatic)
+
+    var images: [AllocatorImage] = []
+    var functions = AllocatorNames.c
+    let isPublic = isWhole(visible)
+    // Hidden, and of an allocator that there is: else it is what some program calls free for itself.
+    let isHidden = !isPublic && isWhole(symbols) && !kind.isLibc && kind != .unknown
+    if isPublic || isHidden {
+      if !kind.isLibc { functions += AllocatorNames.replacements }
+      for interface in AllocatorNames.interfaces where interface.kind == kind {
+        functions += interface.functions
+      }
+      var entries = Self.entries(functions, kind.isLibc ? visible : symbols, elf)
+      if kind == .unknown { entries = entries.filter { !isFrontOfMalloc($0, entries, elf) } }
+      images.append(AllocatorImage(kind: kind, isPrivate: isHidden, entries: entries))
+    }
+    for interface in AllocatorNames.interfaces where images.first?.kind != interface.kind {
+      guard interface.telltales.contains(where: { symbols[$0] != nil }) else { continue }
+      let entries = Self.entries(interface.functions, symbols, elf)
+      guard entries.contains(where: { $0.call == .free }), entries.contains(where: { $0.call != .free })
+      else {
+        continue
+      }
+      images.append(AllocatorImage(kind: interface.kind, isPrivate: true, entries: entries))
+    }
+    return images
+  }
+
+  /// The functions of a file that its user says is an allocator, hidden or not: those that begin with the prefix,
+  /// or if it is empty whatever of any allocator is there. Nil without a function that allocates and one that
+  /// frees.
+  public static func image(in elf: ELFFile, prefix: String) throws(BinaryError) -> AllocatorImage? {
+    let interfaces =
+      prefix.isEmpty ? AllocatorNames.interfaces : [AllocatorNames.Interface(.unknown, prefix: prefix)]
+    let plain = prefix.isEmpty ? AllocatorNames.c + AllocatorNames.replacements : []
+    let functions = plain + interfaces.flatMap(\.functions)
+    let symbols = try elf.symbols(named: AllocatorNames.all.union(functions.map(\.name)))
+      .filter { !$0.value.isIndirect }
+    let own = AllocatorNames.interfaces.first { !prefix.isEmpty && $0.prefix == prefix }?.kind
+    let kind = own ?? Self.kind(of: symbols, soname: elf.soname, isStatic: elf.isStaticProgram)
+    var entries = Self.entries(functions, symbols, elf)
+    if prefix.isEmpty, kind == .unknown || kind.isLibc {
+      entries = entries.filter { !isFrontOfMalloc($0, entries, elf) }
+    }
+    guard entries.contains(where: { $0.call == .free }), entries.contains(where: { $0.call != .free }) else {
+      return nil
+    }
+    return AllocatorImage(kind: kind, isPrivate: !prefix.isEmpty, entries: entries)
+  }
+
+  /// Functions of allocators that the file calls and that no image lists, since drip cannot follow them.
+  public static func unfollowedFunctions(calledBy elf: ELFFile) -> [String] {
+    elf.importSlots(of: AllocatorNames.unfollowed).keys.sorted()
+  }
+
+  private static func isWhole(_ symbols: [String: ELFSymbol]) -> Bool {
+    symbols["malloc"] != nil && symbols["free"] != nil
+      && (symbols["calloc"] != nil || symbols["realloc"] != nil)
+  }
+
+  private static func entries(
+    _ functions: [AllocatorNames.Function], _ symbols: [String: ELFSymbol], _ elf: ELFFile
+  ) -> [Entry] {
     var entries: [Entry] = []
-    for (name, call) in calls {
-      // An indirect symbol's address is its resolver's.
-      guard let symbol = symbols[name], !symbol.isIndirect, isStatic || !symbol.isLocal else { continue }
+    for (name, call) in functions {
+      guard let symbol = symbols[name] else { continue }
       if let known = entries.firstIndex(where: { $0.address == symbol.address }) {
-        entries[known].names.append(name)
+        if !entries[known].names.contains(name) { entries[known].names.append(name) }
         entries[known].size = max(entries[known].size, symbol.size)
       } else {
         entries.append(Entry(call: call, names: [name], address: symbol.address, size: symbol.size))
       }
     }
-    Self.mergeForwarders(&entries, elf)
-    let names = Set(entries.flatMap(\.names))
-    guard names.contains("malloc"), names.contains("free"),
-      names.contains("calloc") || names.contains("realloc")
-    else { return nil }
-    self.kind = kind
-    self.entries = entries.sorted { ($0.call.rawValue, $0.address) < ($1.call.rawValue, $1.address) }
+    mergeForwarders(&entries, elf)
+    return entries
+  }
+
+  /// Whether an operator of C++ calls a C function of the allocator, as libstdc++'s do: what it allocates is seen
+  /// there, and a probe on it would only cost another trap. Where an allocator is known its operators are taken as
+  /// they are, for they have fast paths of their own.
+  private static func isFrontOfMalloc(_ entry: Entry, _ entries: [Entry], _ elf: ELFFile) -> Bool {
+    let operators = Set(AllocatorNames.operators.map(\.name))
+    guard entry.names.allSatisfy(operators.contains), let disassembler = Disassembler(),
+      let code = try? elf.code(at: entry.address, count: entry.size == 0 ? 64 : Int(min(entry.size, 4096)))
+    else { return false }
+    let targets = disassembler.directTargets(code, at: entry.address)
+    let imports = elf.importedNames(atStubs: Array(targets))
+    return targets.contains { target in
+      let called = entries.first { $0.address == target || $0.names.contains(imports[target] ?? "") }
+      return called.map { !$0.names.allSatisfy(operators.contains) } ?? false
+    }
   }
 
   /// A function that does nothing but jump to another entry, as `operator delete` does to free, is seen there:

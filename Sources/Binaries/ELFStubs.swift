@@ -22,6 +22,29 @@ extension ELFFile {
     }
     guard !stubsBySlot.isEmpty else { return [:] }
     var result: [UInt64: String] = [:]
+    forEachRelocation { slot, symbol in
+      guard let stubs = stubsBySlot[slot], let name = dynamicSymbolName(symbol) else { return }
+      for stub in stubs { result[stub] = name }
+    }
+    return result
+  }
+
+  /// Addresses of the slots that the dynamic linker fills with the addresses of these functions, through which the
+  /// file calls them or hands them on.
+  public func importSlots(of names: Set<String>) -> [String: [UInt64]] {
+    // Of each symbol the name, or nothing if it is not wanted: a file has many more slots than symbols.
+    var wanted: [UInt64: String?] = [:]
+    var slots: [String: [UInt64]] = [:]
+    forEachRelocation { slot, symbol in
+      let name = wanted[symbol] ?? dynamicSymbolName(symbol).flatMap { names.contains($0) ? $0 : nil }
+      wanted.updateValue(name, forKey: symbol)
+      if let name { slots[name, default: []].append(slot) }
+    }
+    return slots
+  }
+
+  /// The relocations that name a symbol: where, and the symbol's index.
+  private func forEachRelocation(_ body: (_ slot: UInt64, _ symbol: UInt64) -> Void) {
     let tables = [
       (dynamic[DynamicTable.Tag.jumpRelocations], dynamic[DynamicTable.Tag.jumpRelocationBytes]),
       (dynamic[DynamicTable.Tag.relocations], dynamic[DynamicTable.Tag.relocationBytes]),
@@ -32,13 +55,12 @@ extension ELFFile {
       else { continue }
       // Elf64_Rela: offset, info (the symbol in its upper half), addend.
       for entry in stride(from: 0, to: table.count - 23, by: 24) {
-        guard let slot = table.integer(UInt64.self, at: entry), let stubs = stubsBySlot[slot],
-          let info = table.integer(UInt64.self, at: entry + 8), let name = dynamicSymbolName(info >> 32)
+        guard let slot = table.integer(UInt64.self, at: entry),
+          let info = table.integer(UInt64.self, at: entry + 8), info >> 32 != 0
         else { continue }
-        for stub in stubs { result[stub] = name }
+        body(slot, info >> 32)
       }
     }
-    return result
   }
 
   private static let endbr64: [UInt8] = [0xf3, 0x0f, 0x1e, 0xfa]

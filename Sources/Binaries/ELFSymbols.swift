@@ -10,13 +10,19 @@ public struct ELFSymbol: Sendable, Hashable {
   public var isIndirect: Bool
   /// STB_LOCAL: private to one source file, or hidden by the linker. Nobody outside of the file calls it.
   public var isLocal: Bool
+  /// In the dynamic table, where other files find it.
+  public var isExported: Bool
 
-  public init(name: String, address: UInt64, size: UInt64, isIndirect: Bool = false, isLocal: Bool = false) {
+  public init(
+    name: String, address: UInt64, size: UInt64, isIndirect: Bool = false, isLocal: Bool = false,
+    isExported: Bool = false
+  ) {
     self.name = name
     self.address = address
     self.size = size
     self.isIndirect = isIndirect
     self.isLocal = isLocal
+    self.isExported = isExported
   }
 }
 
@@ -30,17 +36,27 @@ struct SymbolTableRange {
 
 extension ELFFile {
   /// The function symbols of these names: from the dynamic table, which the loader goes by, and for names not
-  /// in it from .symtab, which is all that a static program has. Of several symbols of one name the first
-  /// global one wins, else the last local one: linkers put what they have hidden behind what was local before. Throws `truncated` for tables outside of the file or over
-  /// 256 MiB, and what reading throws.
+  /// in it from .symtab, which is all that a static program has, and from MiniDebugInfo, which some distributions
+  /// leave in its place. Of several symbols of one name the first global one wins, else the last local one:
+  /// linkers put what they have hidden behind what was local before. Throws `truncated` for tables outside of the
+  /// file or over 256 MiB, and what reading throws.
   public func symbols(named names: Set<String>) throws(BinaryError) -> [String: ELFSymbol] {
+    let search = SymbolSearch(names: names)
     var found: [String: ELFSymbol] = [:]
-    let tables = [
-      dynamicSymbolTable() ?? table(ofType: Section.dynamicSymbols), table(ofType: Section.symbolTable),
-    ]
-    for table in tables {
-      guard let table else { continue }
-      for (name, symbol) in try SymbolSearch(names: names).run(table, bytes) {
+    let exported = dynamicSymbolTable() ?? table(ofType: Section.dynamicSymbols)
+    if let exported {
+      found = try search.run(exported, bytes)
+      for name in found.keys where found[name]?.isLocal == false { found[name]?.isExported = true }
+    }
+    let others: [ELFFile]
+    if hasSymbolTable {
+      others = [self]
+    } else {
+      others = [MiniDebugInfo.read(from: self)].compactMap(\.self)
+    }
+    for file in others {
+      guard let table = file.table(ofType: Section.symbolTable) else { continue }
+      for (name, symbol) in try search.run(table, file.bytes) {
         if let known = found[name], !known.isLocal || symbol.isLocal { continue }
         found[name] = symbol
       }

@@ -34,31 +34,61 @@ public struct ProbePlan: Sendable, Hashable {
   /// The entry points of all files.
   public var sites: [ProbeSite] { files.flatMap(\.sites) }
 
-  /// Finds the module whose malloc the program really calls, in the order in which the dynamic linker binds a
-  /// symbol: the program itself, then any library but libc in the order given, then libc. Sites are chosen in
-  /// that module alone; where libc's allocator is replaced, nobody calls it.
+  /// Finds the module whose malloc the program really calls: where the C library's own calls are known to lead,
+  /// else in the order in which the dynamic linker binds a symbol: the program itself, then any library but libc
+  /// in the order given, then libc. All of its functions are probed. Of the modules behind it, those functions are
+  /// whose names no module before them has: the own interface of a second allocator, `operator new` behind an
+  /// allocator for C. Where libc's allocator is replaced by a known one, nobody calls it. Private allocators come
+  /// last, and all of theirs are probed.
   public static func make(candidates: [PlanCandidate]) throws(PlanError) -> ProbePlan {
     if let traced = traced(candidates) { return traced }
     let ordered = candidates.enumerated()
       .filter { $0.element.image != nil }
       .sorted { ($0.element.lookupRank, $0.offset) < ($1.element.lookupRank, $1.offset) }
       .map(\.element)
-    guard let chosen = ordered.first, let image = chosen.image else {
+    if let first = ordered.first, first.image?.kind == .sanitizer {
+      throw .sanitizer(path: first.displayPath)
+    }
+
+    var plan = ProbePlan(files: [])
+    var bound: Set<String> = []
+    for (rank, candidate) in ordered.enumerated() {
+      guard let image = candidate.image else { continue }
+      let unbound = image.entries.filter { !bound.isSuperset(of: $0.names) }
+      bound.formUnion(image.entries.flatMap(\.names))
+      if rank == 0 {
+        try plan.add(image.entries, of: image, in: candidate)
+      } else if candidate.isLibc {
+        plan.notes += Self.unwrapped(unbound, candidate, ordered[0])
+      } else {
+        // Some functions of an allocator are no allocator: its blocks must be seen to come and to go.
+        let isComplete = unbound.contains { $0.call == .free } && unbound.contains { $0.call != .free }
+        plan.notes.append(
+          "\(candidate.displayPath) defines malloc too, but comes after \(ordered[0].displayPath)"
+            + (isComplete ? "; only its own functions are probed" : " and is not probed"))
+        if isComplete { try plan.add(unbound, of: image, in: candidate) }
+      }
+    }
+    for candidate in candidates {
+      for image in candidate.images where image.isPrivate {
+        try plan.add(image.entries, of: image, in: candidate)
+      }
+    }
+    plan.addUnfollowed(candidates)
+    guard !plan.files.isEmpty else {
       let executable = candidates.first(where: \.isExecutable)
       throw .noAllocator(
         executable: executable?.displayPath ?? "the program",
         isStatic: executable?.elf.isStaticProgram ?? false, isStripped: executable?.elf.isStripped ?? false)
     }
-    if image.kind == .sanitizer { throw .sanitizer(path: chosen.displayPath) }
+    return plan
+  }
 
+  /// A plan for all allocators of files that the user has named, and for no others.
+  public static func make(named candidates: [PlanCandidate]) throws(PlanError) -> ProbePlan {
     var plan = ProbePlan(files: [])
-    var file = ProbedFile(path: chosen.path, displayPath: chosen.displayPath, allocator: image.kind)
-    for entry in image.entries { try plan.add(entry, of: chosen, to: &file) }
-    file.sites.sort { ($0.call.rawValue, $0.fileOffset) < ($1.call.rawValue, $1.fileOffset) }
-    plan.files = [file]
-    for other in ordered.dropFirst() where !other.isLibc {
-      plan.notes.append(
-        "\(other.displayPath) defines malloc too, but comes after \(chosen.displayPath) and is not probed")
+    for candidate in candidates {
+      for image in candidate.images { try plan.add(image.entries, of: image, in: candidate) }
     }
     return plan
   }
@@ -78,6 +108,46 @@ public struct ProbePlan: Sendable, Hashable {
         "\(names) samples its own allocations (otel_memory): objects are samples, bytes what they stand for, and "
           + "what is not sampled is not seen"
       ])
+  }
+
+  private mutating func addUnfollowed(_ candidates: [PlanCandidate]) {
+    guard files.contains(where: { $0.allocator == .mimalloc }) else { return }
+    for candidate in candidates where !candidate.images.contains(where: { $0.kind == .mimalloc }) {
+      let names = AllocatorImage.unfollowedFunctions(calledBy: candidate.elf)
+      guard !names.isEmpty else { continue }
+      notes.append(
+        "\(candidate.displayPath) calls \(names.joined(separator: ", ")), which drip cannot follow: what they "
+          + "allocate is not seen, and what they free looks outstanding")
+    }
+  }
+
+  /// What libc has and the allocator in front of it lacks. A known allocator has all that is used; a wrapper of
+  /// libc's lets the rest pass by itself.
+  private static func unwrapped(
+    _ unbound: [AllocatorImage.Entry], _ libc: PlanCandidate, _ first: PlanCandidate
+  ) -> [String] {
+    // glibc's reallocarray calls realloc by its name.
+    let names = unbound.filter { $0.call != .reallocarray }.compactMap(\.names.first)
+    guard first.image?.kind == .unknown, !names.isEmpty else { return [] }
+    return [
+      "\(first.displayPath) does not define \(names.joined(separator: ", ")): calls of it go to "
+        + "\(libc.displayPath) and are not seen"
+    ]
+  }
+
+  private mutating func add(
+    _ entries: [AllocatorImage.Entry], of image: AllocatorImage, in candidate: PlanCandidate
+  ) throws(PlanError) {
+    var file = ProbedFile(
+      path: candidate.path, displayPath: candidate.displayPath, allocator: image.kind,
+      isPrivate: image.isPrivate)
+    for entry in entries { try add(entry, of: candidate, to: &file) }
+    // Two allocators of one file may share a function: no probe stands twice at one place.
+    for known in files where known.path == file.path {
+      file.sites.removeAll { site in known.sites.contains { $0.fileOffset == site.fileOffset } }
+    }
+    file.sites.sort { ($0.call.rawValue, $0.fileOffset) < ($1.call.rawValue, $1.fileOffset) }
+    if !file.sites.isEmpty { files.append(file) }
   }
 
   private mutating func add(

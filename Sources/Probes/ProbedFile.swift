@@ -8,6 +8,8 @@ public struct ProbedFile: Sendable, Hashable {
   /// The path as the target sees it.
   public var displayPath: String
   public var allocator: AllocatorImage.Kind
+  /// Whether the allocator serves only who calls it by its own names, or this file alone.
+  public var isPrivate: Bool
   /// Entry points, by call, then by file offset; no two at one place.
   public var sites: [ProbeSite]
   /// Functions of which the inside can be probed instead, with one trap a call. Their entries are in `sites` too:
@@ -15,12 +17,13 @@ public struct ProbedFile: Sendable, Hashable {
   public var oneTrap: [OneTrapFunction]
 
   public init(
-    path: String, displayPath: String, allocator: AllocatorImage.Kind, sites: [ProbeSite] = [],
-    oneTrap: [OneTrapFunction] = []
+    path: String, displayPath: String, allocator: AllocatorImage.Kind, isPrivate: Bool = false,
+    sites: [ProbeSite] = [], oneTrap: [OneTrapFunction] = []
   ) {
     self.path = path
     self.displayPath = displayPath
     self.allocator = allocator
+    self.isPrivate = isPrivate
     self.sites = sites
     self.oneTrap = oneTrap
   }

@@ -31,6 +31,12 @@ public struct MappedModule: Sendable, Hashable {
 }
 
 extension MemoryMap {
+  /// Whether a file that stat has shown is the module's, by the device number and the inode.
+  public static func isSame(device: UInt64, inode: UInt64, _ module: MappedModule) -> Bool {
+    let device = DeviceNumber(device)
+    return inode == module.inode && device.major == module.deviceMajor && device.minor == module.deviceMinor
+  }
+
   /// Groups the mappings by file, which is to say by device and inode, in the order of their addresses. Memory
   /// without a file is left out.
   public static func modules(_ mappings: [MemoryMapping]) -> [MappedModule] {

@@ -73,7 +73,8 @@ struct Doctor: ParsableCommand {
       }
       let plan = try TargetPlan.make(for: target)
       for file in plan.files {
-        sheet.add(.works, "allocator", "\(file.allocator) in \(displayable(file.displayPath))")
+        let scope = file.isPrivate ? ", for those who call it by its own names" : ""
+        sheet.add(.works, "allocator", "\(file.allocator) in \(displayable(file.displayPath))\(scope)")
       }
       for site in plan.sites {
         let detail =

@@ -12,16 +12,19 @@ final class Session {
   /// Facts met on the way that the report should tell.
   private(set) var notes: [String]
   private let keepsEnded: Bool
+  private let allocators: [String]
   private var windows: DutyCycle.Schedule?
 
   private init(
-    capture: LiveCapture, running: [Int: TargetProcess], notes: [String], keepsEnded: Bool, duty: DutyCycle?
+    capture: LiveCapture, running: [Int: TargetProcess], notes: [String], keepsEnded: Bool,
+    options: TargetOptions
   ) {
     self.capture = capture
     self.running = running
     self.notes = notes
     self.keepsEnded = keepsEnded
-    windows = duty?.schedule(from: monotonicNanoseconds())
+    allocators = options.allocator
+    windows = options.duty?.schedule(from: monotonicNanoseconds())
   }
 
   /// Opens the targets, finds their allocators, attaches. Every way to fail is a `Failure` that says what to do.
@@ -36,12 +39,12 @@ final class Session {
     let session: Session
     do {
       let target = try TargetProcess.open(pid: first)
-      let plan = try TargetPlan.make(for: target)
+      let plan = try TargetPlan.make(for: target, allocators: options.allocator)
       let capture = try LiveCapture(
         target: target, plan: plan, options: options.capture, cpus: facts.possibleCPUs)
       session = Session(
         capture: capture, running: [0: target], notes: plan.notes, keepsEnded: keepsEnded,
-        duty: options.duty)
+        options: options)
       for pid in pids.dropFirst() { try await session.add(pid) }
     } catch let failure as Failure {
       throw failure
@@ -63,7 +66,7 @@ final class Session {
 
   private func add(_ pid: Int32) async throws {
     let target = try TargetProcess.open(pid: pid)
-    let plan = try TargetPlan.make(for: target)
+    let plan = try TargetPlan.make(for: target, allocators: allocators)
     running[try await capture.add(target, plan: plan)] = target
     notes += plan.notes
   }

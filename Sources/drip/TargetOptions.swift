@@ -67,6 +67,13 @@ struct TargetOptions: ParsableArguments {
   @Option(help: "Processes that may be traced at one time.")
   var maxProcesses: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "Take this file of the target for its allocator, and no other; may be given more than once.",
+      discussion: "With a prefix the functions PREFIXmalloc, PREFIXfree and so on are probed.",
+      valueName: "path[:prefix]"))
+  var allocator: [String] = []
+
   @Option(help: "Count only objects of at least this many bytes (4096, 4k, 1MiB).")
   var minSize: ByteSize?
 

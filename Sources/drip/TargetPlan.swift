@@ -1,24 +1,30 @@
 import Binaries
+import Glibc
 import Probes
 import Processes
 import Profile
 
-/// Finds the allocator that a process uses and where to probe it.
+/// Finds the allocators that a process uses and where to probe them.
 enum TargetPlan {
-  static func make(for target: TargetProcess) throws -> ProbePlan {
+  /// `allocators` are files that the user names, each perhaps with a colon and a prefix behind it; if there are
+  /// none, the allocators are looked for.
+  static func make(for target: TargetProcess, allocators: [String] = []) throws -> ProbePlan {
     let pid = target.identity.pid
-    let mappings = try MemoryMap.read(pid: pid)
+    let modules = MemoryMap.modules(try MemoryMap.read(pid: pid)).filter(\.isExecutable)
+    guard allocators.isEmpty else {
+      return try ProbePlan.make(named: allocators.map { try named($0, modules, pid: pid) })
+    }
     var candidates: [PlanCandidate] = []
-    for module in MemoryMap.modules(mappings) where module.isExecutable {
-      guard let mapping = module.mappings.first else { continue }
+    var found: [MappedModule] = []
+    for module in modules {
       let isMain = module.path == target.identity.executable
       do {
-        let path = try MemoryMap.openableFile(pid: pid, mapping: mapping)
-        let elf = try ELFFile(try FileBytes(path: path))
+        let (path, elf) = try open(module, pid: pid)
         candidates.append(
           PlanCandidate(
-            path: path, displayPath: module.path, image: try AllocatorImage(elf), elf: elf,
+            path: path, displayPath: module.path, images: try AllocatorImage.images(in: elf), elf: elf,
             isExecutable: isMain))
+        found.append(module)
       } catch BinaryError.thirtyTwoBit where isMain {
         throw ProcessError.thirtyTwoBit(pid: pid, executable: module.path)
       } catch  where isMain {
@@ -29,6 +35,80 @@ enum TargetPlan {
         continue
       }
     }
+    markBound(&candidates, found, pid: pid)
     return try ProbePlan.make(candidates: candidates)
+  }
+
+  private static func open(_ module: MappedModule, pid: Int32) throws -> (path: String, elf: ELFFile) {
+    guard let mapping = module.mappings.first else {
+      throw ProcessError.unreadable(pid: pid, path: module.path, code: ENOENT)
+    }
+    let path = try MemoryMap.openableFile(pid: pid, mapping: mapping)
+    return (path, try ELFFile(try FileBytes(path: path)))
+  }
+
+  /// Where several files could serve malloc, asks the process which one does: the slots through which the C library
+  /// itself calls malloc and its kin hold the address that the dynamic linker has chosen.
+  private static func markBound(_ candidates: inout [PlanCandidate], _ modules: [MappedModule], pid: Int32) {
+    guard candidates.count(where: { $0.image != nil }) > 1, let libc = candidates.firstIndex(where: \.isLibc),
+      let bias = bias(of: modules[libc], candidates[libc].elf)
+    else { return }
+    let slots = candidates[libc].elf.importSlots(of: ["malloc", "calloc", "realloc", "free"]).values.joined()
+    let targets = Set(slots.compactMap { ProcessMemory.word(pid: pid, at: bias &+ $0) })
+    for index in candidates.indices {
+      guard let image = candidates[index].image,
+        let bias = Self.bias(of: modules[index], candidates[index].elf)
+      else { continue }
+      candidates[index].isBound = image.entries.contains { targets.contains(bias &+ $0.address) }
+    }
+  }
+
+  /// What is added to an address of the file to have the one in the process.
+  private static func bias(of module: MappedModule, _ elf: ELFFile) -> UInt64? {
+    guard let mapping = module.mappings.first(where: { $0.permissions.contains(.execute) }),
+      let address = elf.address(ofFileOffset: mapping.fileOffset)
+    else { return nil }
+    return mapping.start &- address
+  }
+
+  /// A file that the user names as the target sees it or as drip sees it.
+  private static func named(
+    _ argument: String, _ modules: [MappedModule], pid: Int32
+  ) throws -> PlanCandidate {
+    var path = argument
+    var prefix = ""
+    var module = modules.first { isFile($0, argument) }
+    if module == nil, let colon = argument.lastIndex(of: ":") {
+      path = String(argument[..<colon])
+      prefix = String(argument[argument.index(after: colon)...])
+      module = modules.first { isFile($0, path) }
+    }
+    guard let module else {
+      throw Failure(
+        .cannotAttach,
+        "--allocator \(displayable(path)): process \(pid) has not mapped this file as code. What it has mapped "
+          + "stands in /proc/\(pid)/maps.")
+    }
+    do {
+      let (opened, elf) = try open(module, pid: pid)
+      if let image = try AllocatorImage.image(in: elf, prefix: prefix) {
+        return PlanCandidate(
+          path: opened, displayPath: module.path, images: [image], elf: elf, isExecutable: false)
+      }
+      let stripped = elf.isStripped ? " It has no full symbol table, so only what it exports is known." : ""
+      throw Failure(
+        .cannotAttach,
+        "--allocator \(displayable(path)): the file defines no \(displayable(prefix))malloc or similar with a "
+          + "\(displayable(prefix))free.\(stripped)")
+    } catch let error as BinaryError {
+      throw Failure(.cannotAttach, "--allocator \(displayable(path)): \(error)")
+    }
+  }
+
+  private static func isFile(_ module: MappedModule, _ path: String) -> Bool {
+    if module.path == path { return true }
+    var status = stat()
+    guard stat(path, &status) == 0 else { return false }
+    return MemoryMap.isSame(device: UInt64(status.st_dev), inode: UInt64(status.st_ino), module)
   }
 }

@@ -81,7 +81,7 @@ struct AllocatorImageTests {
     // Chained, to another call, to itself in a ring, and to something else.
     let bodies = [
       ("_ZdlPv", "jmp free@plt"), ("_ZdaPv", "endbr64; jmp _ZdlPv@plt"), ("_Znwm", "jmp free@plt"),
-      ("tc_free", "jmp je_free@plt"), ("je_free", "jmp mi_free@plt"), ("mi_free", "jmp tc_free@plt"),
+      ("je_free", "jmp dallocx@plt"), ("dallocx", "jmp sdallocx@plt"), ("sdallocx", "jmp je_free@plt"),
       ("cfree", "jmp other@plt"), ("mallocx", "push %rbx; ret"),
     ]
     let source = bodies.reduce("\nvoid *other(void *p) { return p; }\n") { text, function in
@@ -94,9 +94,8 @@ struct AllocatorImageTests {
       let names = try #require(try AllocatorImage(elf)).entries.map(\.names).sorted { $0[0] < $1[0] }
       #expect(
         names == [
-          ["_Znwm"], ["cfree"], ["free", "_ZdlPv", "_ZdaPv"], ["je_free"], ["malloc"], ["mallocx"],
-          ["mi_free"],
-          ["realloc"], ["tc_free"],
+          ["_Znwm"], ["cfree"], ["dallocx"], ["free", "_ZdlPv", "_ZdaPv"], ["je_free"], ["malloc"],
+          ["mallocx"], ["realloc"], ["sdallocx"],
         ], "\(more)")
     }
   }

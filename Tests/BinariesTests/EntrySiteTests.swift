@@ -148,6 +148,27 @@ struct EntrySiteTests {
     #expect(why(choose(nop)) == "there are only nops at the symbol")
   }
 
+  /// Intel's recommended ones (SDM volume 2, NOP), and longer ones by more prefixes. Linux 6.18 emulates them all,
+  /// and makes a call of that of 5 bytes, which overwrites the red zone.
+  @Test(
+    "no nop of several bytes is taken, of whatever length",
+    arguments: [
+      [0x66, 0x90], [0x0f, 0x1f, 0x00], [0x0f, 0x1f, 0x40, 0x00], [0x0f, 0x1f, 0x44, 0x00, 0x00],
+      [0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00], [0x0f, 0x1f, 0x80, 0, 0, 0, 0],
+      [0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0],
+      [0x66, 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0], [0x66, 0x0f, 0x1f, 0x44, 0, 0], [0x0f, 0x1f, 0x45, 0x00],
+    ] as [[UInt8]])
+  func longNops(nop: [UInt8]) {
+    #expect(choose(nop + [0x53]) == .emulated(offset: UInt64(nop.count), instruction: "push rbx"))
+    guard case .singleStepped(UInt64(nop.count), "ret", _) = choose(nop + [0xc3]) else {
+      Issue.record("\(choose(nop + [0xc3]))")
+      return
+    }
+    // That of one byte is, and behind others too.
+    #expect(choose([0x90] + nop) == .emulated(offset: 0, instruction: "nop"))
+    #expect(choose(nop + [0x90]) == .emulated(offset: UInt64(nop.count), instruction: "nop"))
+  }
+
   @Test("what the kernel takes no probe on")
   func refused() {
     // cs nopw, 10 bytes, alone; and lock inc before an overwritten argument.

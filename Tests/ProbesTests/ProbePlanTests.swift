@@ -22,7 +22,8 @@ struct ProbePlanTests {
   private func candidate(_ path: String, isExecutable: Bool = false) throws -> PlanCandidate {
     let elf = try ELFFile(try FileBytes(path: path))
     return PlanCandidate(
-      path: path, displayPath: path, image: try AllocatorImage(elf), elf: elf, isExecutable: isExecutable)
+      path: path, displayPath: path, images: try AllocatorImage.images(in: elf), elf: elf,
+      isExecutable: isExecutable)
   }
 
   @Test("a program on the C library's allocator")
@@ -47,7 +48,7 @@ struct ProbePlanTests {
     }
     #expect(throws: PlanError.self) {
       var sanitized = jemalloc
-      sanitized.image?.kind = .sanitizer
+      sanitized.images[0].kind = .sanitizer
       _ = try ProbePlan.make(candidates: [program, sanitized, libc])
     }
   }
@@ -63,6 +64,63 @@ struct ProbePlanTests {
     // The program's own comes before all.
     second.isExecutable = true
     #expect(try ProbePlan.make(candidates: [first, second]).files[0].displayPath == "/second")
+  }
+
+  @Test("where libc's own calls lead comes first", .enabled(if: hasJemalloc, "libjemalloc2 is not installed"))
+  func bound() throws {
+    var libc = try candidate(Self.libc)
+    libc.isBound = true
+    let plan = try ProbePlan.make(candidates: [
+      try candidate(Self.python, isExecutable: true), try candidate(Self.jemalloc), libc,
+    ])
+    #expect(plan.files.map(\.allocator) == [.glibc, .jemalloc])
+    // Of the other what is its own: there is no mallocx in libc, but a malloc.
+    let names = Set(plan.files[1].sites.flatMap(\.names))
+    #expect(names.isSuperset(of: ["mallocx", "sdallocx", "_Znwm"]))
+    #expect(names.isDisjoint(with: ["malloc", "realloc", "calloc", "memalign"]))
+    #expect(plan.notes.count == 1 && plan.notes[0].contains("only its own functions"))
+  }
+
+  @Test("private allocators are probed beside the public one, wherever they are")
+  func privateOnes() throws {
+    var libc = try candidate(Self.libc)
+    let image = try #require(libc.image)
+    // The second copy's sites are where the first one's are: no place is probed twice.
+    libc.images.append(AllocatorImage(kind: .jemalloc, isPrivate: true, entries: image.entries))
+    #expect(try ProbePlan.make(candidates: [libc]).files.map(\.isPrivate) == [false])
+    let calloc = image.entries.filter { $0.call != .free && !$0.names.contains("malloc") }
+    libc.images = [
+      AllocatorImage(kind: .glibc, entries: image.entries.filter { !calloc.contains($0) }),
+      AllocatorImage(kind: .mimalloc, isPrivate: true, entries: calloc),
+    ]
+    let plan = try ProbePlan.make(candidates: [try candidate(Self.python, isExecutable: true), libc])
+    #expect(
+      plan.files.map(\.isPrivate) == [false, true] && plan.files.map(\.allocator) == [.glibc, .mimalloc])
+    #expect(plan.files.map(\.path) == [Self.libc, Self.libc])
+    #expect(Set(plan.sites.map(\.fileOffset)).count == plan.sites.count)
+    // A private one is enough.
+    libc.images.removeFirst()
+    #expect(try ProbePlan.make(candidates: [libc]).files.map(\.isPrivate) == [true])
+  }
+
+  @Test("a wrapper without all of the functions says so")
+  func wrapper() throws {
+    let libc = try candidate(Self.libc)
+    var wrapper = libc
+    wrapper.displayPath = "/wrapper"
+    wrapper.isExecutable = true
+    wrapper.images[0].kind = .unknown
+    wrapper.images[0].entries.removeAll { $0.call == .posixMemalign || $0.call == .reallocarray }
+    let plan = try ProbePlan.make(candidates: [libc, wrapper])
+    #expect(plan.files.map(\.displayPath) == ["/wrapper"])
+    #expect(plan.notes.count == 1 && plan.notes[0].contains("/wrapper does not define posix_memalign:"))
+  }
+
+  @Test("allocators that the user names are all there is")
+  func named() throws {
+    let libc = try candidate(Self.libc)
+    let plan = try ProbePlan.make(named: [libc])
+    #expect(plan.files == (try ProbePlan.make(candidates: [libc]).files))
   }
 
   @Test("no allocator at all")
@@ -86,7 +144,7 @@ struct ProbePlanTests {
     var libc = try candidate(Self.libc)
     let data = try #require(libc.elf.segments.first { !$0.isExecutable }).address
     for address in [0, data + 64, .max, .max - 10] as [UInt64] {
-      libc.image?.entries = [
+      libc.images[0].entries = [
         AllocatorImage.Entry(call: .malloc, names: ["malloc"], address: address, size: .max)
       ]
       #expect(throws: PlanError.self) { try ProbePlan.make(candidates: [libc]) }

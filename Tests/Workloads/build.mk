@@ -9,8 +9,10 @@ WORKLOAD_CFLAGS := -std=gnu11 -O1 -g -fno-omit-frame-pointer -fno-optimize-sibli
 	-Wall -Wextra -Werror
 WORKLOAD_LDFLAGS :=
 
+include $(WORKLOADS_DIR)/allocators.mk
+
 .PHONY: workloads
-workloads: $(WORKLOADS)
+workloads: $(WORKLOADS) $(ALLOCATOR_WORKLOADS)
 
 $(WORKLOADS_DIR)/bin/%: $(WORKLOADS_DIR)/%.c $(WORKLOADS_DIR)/workload.h $(WORKLOADS_DIR)/build.mk
 	$(Q)mkdir -p $(@D)

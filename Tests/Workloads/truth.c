@@ -6,9 +6,19 @@
  *   size       is what was asked for: malloc(n), calloc(a, b) = a * b, posix_memalign(…, n), pvalloc(n) = n unrounded.
  *   malloc(0)  is an object of 0 bytes.
  *   realloc    of an object is a free at that object's site and an allocation at the realloc's, moved or not;
- *              realloc(NULL, n) is an allocation; realloc(p, 0) frees p and gives NULL: a free only.
+ *              realloc(NULL, n) is an allocation; realloc(p, 0) frees p, and what it gives is an object of 0 bytes,
+ *              or NULL, which is none.
  *   failures   change nothing: sizes that nobody has, products that overflow, alignments that are none.
  *   free(NULL) is nothing.
+ *
+ * With -DPORTABLE it keeps to what every allocator has (jemalloc, tcmalloc, mimalloc, musl's; build.mk has the list),
+ * and so does what follows not apply, but for strdup and strndup.
+ *
+ * With -DNO_STRDUP it does without strdup and strndup: musl comes without call frame information, so a stack ends there.
+ *
+ * With -DOWN='"own_….h"' the calls go to an allocator's functions by other names than the C library's: the header names
+ * them, and may add sites and say how objects are given back. strdup and strndup stay with the C library, so that
+ * two allocators are at work at once; their objects are freed there and never resized.
  *
  * Library functions that allocate count as what they ask malloc for, at the site that calls them (seen with an
  * interposer on glibc 2.36):
@@ -27,13 +37,30 @@
  *   TOTAL allocs frees allocated_bytes freed_bytes outstanding_objects outstanding_bytes
  */
 #define _GNU_SOURCE
+#ifndef PORTABLE
 #include <gnu/libc-version.h>
+#endif
 #include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 
 #include "workload.h"
+
+/* Before free may be a macro. Where the program hides an allocator of its own, free is that one's. */
+#ifdef HIDDEN
+void __libc_free(void *);
+static void release_to_libc(void *pointer) { __libc_free(pointer); }
+#else
+static void release_to_libc(void *pointer) { free(pointer); }
+#endif
+
+#ifdef OWN
+#include OWN
+#endif
+#ifndef OWN_ROWS
+#define OWN_ROWS
+#endif
 
 enum {
 	slot_count = 4096,
@@ -84,9 +111,15 @@ SITE(aligned_alloc) { UNUSED; return aligned_alloc(64, size); }
 SITE(memalign) { UNUSED; return memalign(256, size); }
 SITE(memalign_big) { UNUSED; return memalign(1 << 16, size); }
 SITE(valloc) { UNUSED; return valloc(size); }
-SITE(pvalloc) { UNUSED; return pvalloc(size); }
+
+#ifndef NO_STRDUP
 SITE(strdup) { UNUSED; return strdup(worker->text); }
 SITE(strndup) { UNUSED; return strndup(worker->text, size); }
+#endif
+
+#ifdef OWN_SITES
+OWN_SITES
+#endif
 
 SITE(posix_memalign)
 {
@@ -112,6 +145,9 @@ SITE(posix_memalign_huge)
 	return posix_memalign(&result, 64, size) == 0 ? result : NULL;
 }
 
+#ifndef PORTABLE
+SITE(pvalloc) { UNUSED; return pvalloc(size); }
+
 SITE(asprintf)
 {
 	char *result = NULL;
@@ -128,6 +164,7 @@ SITE(getline)
 	UNUSED;
 	return getline(&line, &capacity, worker->lines) >= 0 ? line : NULL;
 }
+#endif
 
 enum kind {
 	makes,      /* a new object of the size it is given */
@@ -137,6 +174,7 @@ enum kind {
 	prints,     /* asprintf */
 	reads,      /* getline */
 	fails,      /* nothing, and must return NULL */
+	/* From here on they take an object. */
 	remakes,    /* the object anew, with another size */
 	remakes_same,
 	unmakes,    /* realloc(p, 0) */
@@ -169,14 +207,19 @@ static const struct site {
 	ROW(memalign, makes, usual, 10),
 	ROW(memalign_big, makes, usual, 2),
 	ROW(valloc, makes, usual, 5),
-	ROW(pvalloc, makes, usual, 5),
 	ROW(posix_memalign, makes, usual, 10),
 	ROW(posix_memalign_invalid, fails, tiny, 4),
 	ROW(posix_memalign_huge, fails, nobody_has, 4),
+#ifndef NO_STRDUP
 	ROW(strdup, makes_text, tiny, 15),
 	ROW(strndup, makes_part, tiny, 10),
+#endif
+#ifndef PORTABLE
+	ROW(pvalloc, makes, usual, 5),
 	ROW(asprintf, prints, tiny, 10),
 	ROW(getline, reads, tiny, 10),
+#endif
+	OWN_ROWS
 	ROW(realloc_any, remakes, usual, 15),
 	ROW(realloc_grow, remakes, more, 15),
 	ROW(realloc_shrink, remakes, less, 15),
@@ -187,7 +230,7 @@ static const struct site {
 	ROW(reallocarray_overflow, fails_old, overflows, 6),
 };
 
-enum { site_count = sizeof(sites) / sizeof(sites[0]), first_with_old = 23, free_weight = 80 };
+enum { site_count = sizeof(sites) / sizeof(sites[0]), free_weight = 80 };
 
 static struct counters {
 	_Atomic uint64_t allocs, frees, allocated, freed;
@@ -345,6 +388,15 @@ static int make(struct slot *slot, int index, struct worker *worker)
 	return full;
 }
 
+static int is_of_libc(const struct slot *slot)
+{
+#ifdef OWN
+	return sites[slot->site].kind == makes_text || sites[slot->site].kind == makes_part;
+#else
+	return (void)slot, 1;
+#endif
+}
+
 /* Does something to the object in a slot that is ours; returns the slot's next state. */
 static int change(struct slot *slot, int index, struct worker *worker)
 {
@@ -355,6 +407,10 @@ static int change(struct slot *slot, int index, struct worker *worker)
 	/* Of 0 bytes: realloc(p, 0) would free it. */
 	if (site->kind == remakes_same && size == 0)
 		return full;
+#ifdef OWN
+	if (is_of_libc(slot))
+		return full;
+#endif
 	check(slot);
 	pointer = call_somehow(site, slot->pointer, size, worker);
 	if (site->kind == fails_old) {
@@ -363,15 +419,14 @@ static int change(struct slot *slot, int index, struct worker *worker)
 		return full;
 	}
 	count_free(slot->site, slot->size);
-	if (site->kind == unmakes) {
-		if (pointer != NULL)
-			fail("realloc(p, 0) gave an object");
+	if (site->kind == unmakes && pointer == NULL)
 		return empty;
-	}
 	if (pointer == NULL)
 		fail("out of memory");
 	slot->pointer = pointer;
-	if (slot->size > 0 && slot->pointer[0] != (unsigned char)slot->site)
+	if (site->kind == unmakes)
+		size = 0;
+	else if (slot->size > 0 && slot->pointer[0] != (unsigned char)slot->site)
 		fail("realloc lost the contents");
 	slot->size = size;
 	slot->site = index;
@@ -384,18 +439,28 @@ FRAME static void release(struct slot *slot)
 {
 	check(slot);
 	count_free(slot->site, slot->size);
-	free(slot->pointer);
+	if (is_of_libc(slot))
+		release_to_libc(slot->pointer);
+	else
+#ifdef OWN_RELEASE
+		OWN_RELEASE(slot->pointer, slot->size, sites[slot->site].call);
+#else
+		free(slot->pointer);
+#endif
 }
 
-/* A site at random by weight, from `first` up to before `last`; -1 for the weight that belongs to none. */
-static int choose_site(struct rng *rng, int first, int last, unsigned none)
+/* A site at random by weight, of those that take an object or of those that do not; -1 for the weight that belongs to
+ * none. */
+static int choose_site(struct rng *rng, int with_old, unsigned none)
 {
 	unsigned sum = none, at;
 
-	for (int i = first; i < last; i++)
-		sum += sites[i].weight;
+	for (int i = 0; i < site_count; i++)
+		sum += (sites[i].kind >= remakes) == with_old ? sites[i].weight : 0;
 	at = (unsigned)rng_below(rng, sum);
-	for (int i = first; i < last; i++) {
+	for (int i = 0; i < site_count; i++) {
+		if ((sites[i].kind >= remakes) != with_old)
+			continue;
 		if (at < sites[i].weight)
 			return i;
 		at -= sites[i].weight;
@@ -413,8 +478,8 @@ static void step(struct worker *worker)
 		&slot->state, &state, taken, memory_order_acquire, memory_order_relaxed))
 		return;
 	if (state == empty) {
-		state = make(slot, choose_site(&worker->rng, 0, first_with_old, 0), worker);
-	} else if ((index = choose_site(&worker->rng, first_with_old, site_count, free_weight)) >= 0) {
+		state = make(slot, choose_site(&worker->rng, 0, 0), worker);
+	} else if ((index = choose_site(&worker->rng, 1, free_weight)) >= 0) {
 		state = change(slot, index, worker);
 	} else {
 		release(slot);
@@ -437,6 +502,7 @@ static void *work(void *argument)
 	return NULL;
 }
 
+#ifndef PORTABLE
 /* Lines of 1 to 119 bytes, over and over, with a buffer that stdio need not allocate. */
 static FILE *open_lines(int index)
 {
@@ -459,6 +525,7 @@ static FILE *open_lines(int index)
 		fail("fdopen");
 	return file;
 }
+#endif
 
 static void print_truth(void)
 {
@@ -484,21 +551,26 @@ int main(int argc, char **argv)
 {
 	uint64_t seed = number(argc, argv, 1, 1), ops = number(argc, argv, 2, 100000);
 	uint64_t threads = number(argc, argv, 3, 4);
-	const char *version = gnu_get_libc_version();
 
 	if (threads < 1 || threads > most_threads) {
 		say("truth: THREADS must be 1 to %d\n", most_threads);
 		return 2;
 	}
+#ifndef PORTABLE
+	const char *version = gnu_get_libc_version();
+
 	prints_through_buffer = strncmp(version, "2.", 2) == 0 && atoi(version + 2) < 37;
 	/* Setting it keeps it: otherwise each free of a mapped block moves it up. */
 	mallopt(M_MMAP_THRESHOLD, mmap_threshold);
+#endif
 	pthread_barrier_init(&start, NULL, (unsigned)threads + 1);
 	pthread_barrier_init(&end, NULL, (unsigned)threads + 1);
 	pthread_barrier_init(&leave, NULL, (unsigned)threads + 1);
 	for (uint64_t i = 0; i < threads; i++) {
 		workers[i].ops = ops / threads + (i < ops % threads);
+#ifndef PORTABLE
 		workers[i].lines = open_lines((int)i);
+#endif
 		rng_seed(&workers[i].rng, seed * 1000 + i);
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0)
 			fail("pthread_create");

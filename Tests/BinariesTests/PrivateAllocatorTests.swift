@@ -1,0 +1,132 @@
+import Profile
+import Testing
+
+@testable import Binaries
+
+@Suite("private allocators", .enabled(if: ToyProgram.isPossible))
+struct PrivateAllocatorTests {
+  private static let functions = ["malloc", "calloc", "realloc", "free", "mallocx", "rallocx", "sdallocx"]
+
+  /// A jemalloc by its names, each a function of its own.
+  private func source(prefix: String, attributes: String = "", of names: [String] = functions) -> String {
+    names.enumerated().map { index, name in
+      "\(attributes) void *\(prefix)\(name)(void *a, unsigned long b) { return (char *) a + b + \(index); }\n"
+    }.joined()
+  }
+
+  private let main =
+    "\n#include <stdlib.h>\nint main(int n, char **v) { free(realloc(malloc(n), n)); return 0; }"
+
+  @Test("a jemalloc with a prefix, exported or not", arguments: ["_rjem_", "je_"])
+  func prefixed(prefix: String) throws {
+    for flags in [[], ["-rdynamic"], ["-fvisibility=hidden"], ["-static"]] {
+      let elf = try ToyProgram(source(prefix: prefix) + main, flags: flags).elf
+      let images = try AllocatorImage.images(in: elf)
+      let image = try #require(images.last)
+      #expect(image.kind == .jemalloc && image.isPrivate, "\(flags)")
+      #expect(Set(image.entries.flatMap(\.names)) == Set(Self.functions.map { prefix + $0 }), "\(flags)")
+      #expect(image.entries.first { $0.names == [prefix + "rallocx"] }?.call == .realloc)
+      #expect(image.entries.first { $0.names == [prefix + "sdallocx"] }?.call == .free)
+      // libc's comes first where it is in the same file, and keeps its own functions.
+      #expect(images.map(\.kind) == (flags == ["-static"] ? [.glibc, .jemalloc] : [.jemalloc]), "\(flags)")
+      let libc = images.first { !$0.isPrivate }
+      #expect(libc?.entries.contains { $0.names.contains { $0.hasPrefix(prefix) } } != true)
+    }
+  }
+
+  @Test("what only looks like one")
+  func lookalikes() throws {
+    // Without a telltale, without anything that frees, and without anything that allocates.
+    for names in [["malloc", "calloc", "realloc", "free"], ["malloc", "mallocx"], ["free", "sdallocx"]] {
+      let elf = try ToyProgram(source(prefix: "je_", of: names) + main).elf
+      #expect(try AllocatorImage.images(in: elf).isEmpty, "\(names)")
+    }
+    let other = try ToyProgram(source(prefix: "xy_") + main).elf
+    #expect(try AllocatorImage.images(in: other).isEmpty)
+    // That is what a user may say.
+    let named = try #require(try AllocatorImage.image(in: other, prefix: "xy_"))
+    #expect(Set(named.entries.flatMap(\.names)) == Set(Self.functions.map { "xy_" + $0 }) && named.isPrivate)
+    #expect(try AllocatorImage.image(in: other, prefix: "x") == nil)
+    #expect(try AllocatorImage.image(in: other, prefix: "") == nil)
+  }
+
+  @Test("an unprefixed one that the linker has hidden")
+  func hidden() throws {
+    let hidden = source(prefix: "", attributes: "__attribute__((visibility(\"hidden\"), noinline))")
+    let elf = try ToyProgram(
+      hidden + "int main(int n, char **v) { return sdallocx(malloc(v, n), n) == calloc(free(v, 1), 2); }",
+      flags: ["-fno-builtin", "-Wno-builtin-declaration-mismatch"]
+    ).elf
+    let images = try AllocatorImage.images(in: elf)
+    #expect(images.map(\.isPrivate) == [true] && images.first?.kind == .jemalloc)
+    #expect(try AllocatorImage(elf) == nil)
+    #expect(Set(images[0].entries.flatMap(\.names)) == Set(Self.functions))
+  }
+
+  @Test("operators of C++ that end in malloc are no entry points, others are")
+  func operators() throws {
+    let operators = """
+
+      __asm__(".globl _Znwm, _Znam, _ZdlPv; .type _Znwm,@function; .type _Znam,@function; .type _ZdlPv,@function;"
+        "_Znwm: sub $8, %rsp; call malloc@plt; add $8, %rsp; ret; .size _Znwm, .-_Znwm;"
+        "_Znam: push %rbx; mov %rdi, %rax; pop %rbx; ret; .size _Znam, .-_Znam;"
+        "_ZdlPv: test %rdi, %rdi; je 1f; jmp free@plt; 1: ret; .size _ZdlPv, .-_ZdlPv;");
+      """
+    let flags = ["-shared", "-fPIC"]
+    let image = try #require(
+      try AllocatorImage(try ToyProgram(ToyProgramSource.library + operators, flags: flags).elf))
+    #expect(image.kind == .unknown)
+    #expect(Set(image.entries.flatMap(\.names)) == ["malloc", "_Znam", "realloc", "free"])
+    // A known allocator's are its own, with fast paths.
+    let known = source(prefix: "", of: ["mallocx"])
+    let other = try #require(
+      try AllocatorImage(try ToyProgram(ToyProgramSource.library + known + operators, flags: flags).elf))
+    #expect(other.kind == .jemalloc && other.entries.contains { $0.names == ["_Znwm"] })
+  }
+
+  @Test("the interfaces of the installed allocators")
+  func installed() throws {
+    for (library, kind, groups) in [
+      (
+        "libtcmalloc_minimal.so.4", AllocatorImage.Kind.tcmalloc,
+        [
+          ["malloc", "tc_malloc"], ["_Znwm", "tc_new", "tc_newarray"],
+          ["free", "tc_free", "tc_delete", "_ZdlPv"],
+        ]
+      ),
+      (
+        "libmimalloc.so.2", .mimalloc,
+        [
+          ["malloc", "mi_malloc"], ["_Znwm", "mi_new"], ["posix_memalign", "mi_posix_memalign"],
+          ["mi_zalloc"],
+        ]
+      ),
+    ] {
+      let path = "/usr/lib/x86_64-linux-gnu/" + library
+      guard SystemFile.exists(path) else { continue }
+      let images = try AllocatorImage.images(in: try SystemFile.elf(path))
+      #expect(images.map(\.kind) == [kind] && images.map(\.isPrivate) == [false])
+      for group in groups {
+        #expect(images[0].entries.contains { Set(group).isSubset(of: $0.names) }, "\(group)")
+      }
+      #expect(Set(images[0].entries.map(\.address)).count == images[0].entries.count)
+    }
+    let musl = "/lib/ld-musl-x86_64.so.1"
+    if SystemFile.exists(musl) {
+      let image = try #require(try AllocatorImage(try SystemFile.elf(musl)))
+      #expect(image.kind == .musl && image.entries.contains { $0.names == ["aligned_alloc", "memalign"] })
+    }
+  }
+
+  @Test("slots through which a file calls what others define")
+  func importSlots() throws {
+    let elf = try ToyProgram(main, flags: ["-Wl,-z,now"]).elf
+    let slots = elf.importSlots(of: ["malloc", "free", "calloc"])
+    #expect(Set(slots.keys) == ["malloc", "free"] && slots.values.allSatisfy { $0.count == 1 })
+    #expect(elf.importSlots(of: []).isEmpty)
+    let user = "char *mi_strdup(const char *); int main(int n, char **v) { return *mi_strdup(*v); }"
+    let library = try ToyProgram(user, flags: ["-shared", "-fPIC"]).elf
+    #expect(AllocatorImage.unfollowedFunctions(calledBy: library) == ["mi_strdup"])
+    #expect(AllocatorImage.unfollowedFunctions(calledBy: elf).isEmpty)
+  }
+}
