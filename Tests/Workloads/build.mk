@@ -23,3 +23,4 @@ $(WORKLOADS_DIR)/bin/leaky_server: WORKLOAD_CFLAGS := -std=gnu11 -O2 -g -fno-omi
 $(WORKLOADS_DIR)/bin/static_malloc: WORKLOAD_LDFLAGS := -static
 # No C library, so no start code and no stack protector's guard either.
 $(WORKLOADS_DIR)/bin/static_noalloc: WORKLOAD_LDFLAGS := -static -nostdlib -fno-stack-protector
+$(WORKLOADS_DIR)/bin/sampling_host: bpf/sampling.bpf.h
