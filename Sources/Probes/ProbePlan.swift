@@ -147,6 +147,7 @@ public struct ProbePlan: Sendable, Hashable {
       file.sites.removeAll { site in known.sites.contains { $0.fileOffset == site.fileOffset } }
     }
     file.sites.sort { ($0.call.rawValue, $0.fileOffset) < ($1.call.rawValue, $1.fileOffset) }
+    file.findOneTrapFunctions(entries, candidate.elf)
     if !file.sites.isEmpty { files.append(file) }
   }
 

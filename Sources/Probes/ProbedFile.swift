@@ -15,6 +15,8 @@ public struct ProbedFile: Sendable, Hashable {
   /// Functions of which the inside can be probed instead, with one trap a call. Their entries are in `sites` too:
   /// which of the two is used is decided on the live target.
   public var oneTrap: [OneTrapFunction]
+  /// Of the other functions that allocate, by their plainest names: why they cannot be probed from the inside.
+  public var oneTrapRefusals: [String: String] = [:]
 
   public init(
     path: String, displayPath: String, allocator: AllocatorImage.Kind, isPrivate: Bool = false,

@@ -85,6 +85,11 @@ struct Doctor: ParsableCommand {
           sheet.add(.note, "probe", detail, "single-stepped, about 10 times as slow: \(site.reason)")
         }
       }
+      for file in plan.usdt {
+        sheet.add(
+          .works, "otel_memory", "\(file.plan.sites.count) trace points in \(displayable(file.displayPath))")
+      }
+      addOneTrap(plan, &sheet)
       for note in plan.notes { sheet.add(.note, "allocator", note) }
       addStacks(pid, &sheet)
       return nil
@@ -94,6 +99,23 @@ struct Doctor: ParsableCommand {
     } catch {
       sheet.add(.fails, "process \(pid)", "\(error)")
       return Failure(.cannotAttach, "")
+    }
+  }
+
+  /// What can be probed from the inside; whether it then is shows on the live target.
+  private func addOneTrap(_ plan: ProbePlan, _ sheet: inout DoctorSheet) {
+    for file in plan.files {
+      for function in file.oneTrap {
+        let places = function.sites.map {
+          "+0x" + String($0.site.offset, radix: 16) + " " + $0.site.instruction
+        }
+        sheet.add(
+          .works, "one trap", "\(function.names.first ?? "a function"): \(places.joined(separator: ", "))",
+          "used once the first calls agree with entry and return")
+      }
+      for (name, why) in file.oneTrapRefusals.sorted(by: { $0.key < $1.key }) {
+        sheet.add(.note, "two traps", "\(name): \(why)")
+      }
     }
   }
 
