@@ -22,6 +22,8 @@ public actor LiveCapture {
     var probes: ProbeSet?
     var state = TracedProcess.State.running
     var forks: UInt64 = 0
+    /// Functions that one trap a call has told about; kept when the probes go.
+    var oneTrap: Set<String> = []
     /// Its rows are shown no more.
     var isPurged = false
   }
@@ -158,7 +160,7 @@ public actor LiveCapture {
   public var isOnTrial: Bool { traced.values.contains { $0.probes?.isOnTrial == true } }
 
   /// Names of the functions that one trap a call tells about, of one process.
-  public func oneTrapFunctions(of number: Int) -> [String] { traced[number]?.probes?.oneTrapFunctions ?? [] }
+  public func oneTrapFunctions(of number: Int) -> Set<String> { traced[number]?.oneTrap ?? [] }
 
   /// Compiles the tables of large files that were left for later, follows changed mappings, decides trials, and
   /// tells which processes have exited or run another program. Cheap when there is nothing to do; meant to be
@@ -185,6 +187,7 @@ public actor LiveCapture {
           traced[number]?.image.write(library, kernel, generation: generation)
         }
         one.probes?.advance(kernel)
+        traced[number]?.oneTrap.formUnion(one.probes?.oneTrapFunctions ?? [])
       }
     }
     return changes
