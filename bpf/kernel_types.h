@@ -13,7 +13,7 @@
 
 #if defined(__TARGET_ARCH_x86)
 struct pt_regs {
-	unsigned long di, si, dx, ax, sp, ip, bp;
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, ip, flags, sp;
 };
 #elif defined(__TARGET_ARCH_arm64)
 struct user_pt_regs {
@@ -24,6 +24,11 @@ struct user_pt_regs {
 };
 struct pt_regs;
 #endif
+
+struct task_struct {
+	int pid;
+	int tgid;
+};
 
 #pragma clang attribute pop
 #endif

@@ -27,11 +27,4 @@ static __always_inline void lose(enum drip_loss kind)
 		__sync_fetch_and_add(&s->losses[kind], 1);
 }
 
-static __always_inline bool enabled(void)
-{
-	struct drip_status *s = the_status();
-
-	return s && s->enabled;
-}
-
 #endif

@@ -54,11 +54,16 @@ static __always_inline void store_frames(struct drip_site *site, struct drip_scr
 	site->end = s->end; /* last: a reader takes the frames once this is set */
 }
 
-/* The slot of the stack in `s`; DRIP_NO_SITE when no slot is left. */
-static __always_inline __u32 site_of(struct drip_scratch *s, __u32 process)
+/* The slot of the stack in `s`; DRIP_NO_SITE when no slot is left. Two stacks with one hash are told apart by the
+ * second one, counted, and get a slot each: 128 bits stand between a stack and another's counters. */
+__noinline int site_of(struct drip_scratch *s, __u32 process)
 {
-	__u64 hash = (s->hash ^ process) * 0x9E3779B97F4A7C15ULL;
+	__u64 hash, check;
 
+	if (!s)
+		return DRIP_NO_SITE;
+	hash = (s->hash ^ process) * 0x9E3779B97F4A7C15ULL;
+	check = s->check | 1;
 	hash ^= hash >> 29;
 	if (!hash)
 		hash = 1;
@@ -71,8 +76,13 @@ static __always_inline __u32 site_of(struct drip_scratch *s, __u32 process)
 		site = bpf_map_lookup_elem(&sites, &index);
 		if (!site)
 			break;
-		if (site->hash == hash)
-			return index;
+		if (site->hash == hash) {
+			/* 0: the CPU that claimed the slot has not written it yet. */
+			if (site->check == check || !site->check)
+				return index;
+			lose(DRIP_LOSS_COLLIDING_SITES);
+			continue;
+		}
 		if (site->hash)
 			continue;
 		__u64 seen = __sync_val_compare_and_swap(&site->hash, 0, hash);
@@ -81,6 +91,7 @@ static __always_inline __u32 site_of(struct drip_scratch *s, __u32 process)
 			return index;
 		if (seen)
 			continue;
+		site->check = check;
 		store_frames(site, s, process);
 		struct drip_status *st = the_status();
 

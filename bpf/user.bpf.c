@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 //
-// User-space allocators: entry and return of malloc and its kin, entry of free.
+// User-space allocators: entry and return of malloc and its kin, entry of free, and sites inside of them that tell
+// result and size in one trap.
 //
-// Attaches: uprobes at sites that user space chose by disassembly (Probes), with the operation and the process
-//   in the attach cookie. `call` as a session (6.13+), or `call_enter` and `call_leave` as a pair.
-// Reads: arguments, the result, the user's stack; posix_memalign's result from the target's memory.
-// Writes: the live table, the sites, the status counters.
-// Costs: an allocation is recorded when it returns (one entry trap, one return trap), a free when it is entered
-//   (one trap); what runs here is about 0.1 us plus the stack walk.
+// Attaches: uprobes at sites that user space chose by disassembly (Probes), with the operation, the process and the
+//   function in the attach cookie. `call` as a session (6.13+), or `call_enter` and `call_leave` as a pair; `inside`
+//   at one-trap sites.
+// Reads: arguments, results, the user's stack; posix_memalign's result from the target's memory.
+// Writes: the live table, the sites, calls in flight, trials, the status counters.
+// Costs: an allocation is recorded when it returns (an entry trap and a return trap, or one trap inside), a free
+//   when it is entered (one trap); what runs here is about 0.3 us of that for an allocation and 0.05 us for a free.
 #include "kernel_types.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
@@ -16,55 +18,38 @@
 #include "abi.h"
 #include "compat.bpf.h"
 #include "losses.bpf.h"
+#include "targets.bpf.h"
 #include "table.bpf.h"
 #include "sites.bpf.h"
 #include "inflight.bpf.h"
 #include "stack.bpf.h"
+#include "memo.bpf.h"
+#include "inner.bpf.h"
+#include "record.bpf.h"
+#include "lifecycle.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-const volatile __u64 epoch_ns = 0; /* births count from here */
-const volatile __u64 min_size = 0;
-const volatile __u64 max_size = ~0ULL;
-
-static __always_inline __u32 birth_now(void)
-{
-	return (bpf_ktime_get_ns() - epoch_ns) >> DRIP_BIRTH_SHIFT;
-}
-
-/* The site of the call that returns to ctx's ip. Never fails: without room it is DRIP_NO_SITE. */
-static __always_inline __u32 call_site(struct pt_regs *ctx, __u32 process)
-{
-	struct drip_scratch *s = scratch_claim();
-	struct drip_process *p = process_image(process);
-	__u32 site;
-
-	if (!s || !p) {
-		lose(DRIP_LOSS_SCRATCH_BUSY);
-		return DRIP_NO_SITE;
-	}
-	walk(s, p, PT_REGS_IP(ctx), PT_REGS_SP(ctx), PT_REGS_FP(ctx));
-	if (s->end == DRIP_END_TRUNCATED)
-		lose(DRIP_LOSS_TRUNCATED_STACKS);
-	else if (s->end == DRIP_END_UNREADABLE)
-		lose(DRIP_LOSS_UNREADABLE_STACKS);
-	site = site_of(s, process);
-	__sync_lock_test_and_set(&s->busy, 0);
-	return site;
-}
+#define COOKIE_OP(cookie) ((__u8)(cookie))
+#define COOKIE_PROCESS(cookie) ((__u32)(cookie) >> 8 & 0xffff)
+#define COOKIE_FUNCTION(cookie) ((__u32)(cookie) >> 24)
 
 /* Remembers a call. 0 if its return is wanted, 1 if not. */
 static __always_inline int enter(struct pt_regs *ctx)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx), owner = bpf_get_current_pid_tgid(), sp = PT_REGS_SP(ctx);
 	__u64 size = 0, pointer = 0;
+	__u32 process = COOKIE_PROCESS(cookie), function = COOKIE_FUNCTION(cookie);
 	struct drip_calls *calls = calls_of(owner);
-	__u8 op = cookie, zero = 0;
+	struct drip_target *t = target_of(process);
+	__u8 op = COOKIE_OP(cookie), zero = 0;
 	struct drip_call *call;
 	int slot;
 
-	if (!calls || !enabled())
+	if (!calls || !t)
 		return 1;
+	if (function < DRIP_FUNCTIONS && t->one_trap >> function & 1)
+		return 1; /* its inner sites tell; this probe is about to go */
 	switch (op) {
 	case DRIP_MALLOC:
 		size = PT_REGS_PARM1(ctx);
@@ -96,15 +81,19 @@ static __always_inline int enter(struct pt_regs *ctx)
 	slot = call_find(calls, owner);
 	if (slot >= 0) {
 		call = &calls->call[slot & (DRIP_CALLS - 1)];
-		if (sp <= call->sp)
-			return 1; /* an inner call of the allocator itself */
-		/* The outer call was left by a longjmp. Its old object, if any, is gone from our sight. */
-		lose(DRIP_LOSS_LOST_RETURNS);
-		if (call->has_old)
-			count_free(call->old_site, call->old_size);
+		if (call->op != DRIP_REMEMBERED) {
+			if (sp <= call->sp) {
+				call->nested = 1;
+				return 1; /* an inner call of the allocator itself */
+			}
+			/* The outer call was left by a longjmp. Its old object, if any, is gone from our sight. */
+			lose(DRIP_LOSS_LOST_RETURNS);
+			if (call->has_old)
+				count_free(call->old_site, call->old_size);
+		}
 	} else {
 		/* Filtered sizes need no return, unless an old object's fate hangs on it. */
-		if (!pointer && (size < min_size || size > max_size))
+		if (!pointer && !wanted(size))
 			return 1;
 		slot = call_claim(calls, owner);
 		if (slot < 0) {
@@ -119,11 +108,16 @@ static __always_inline int enter(struct pt_regs *ctx)
 	call->op = op;
 	call->zero_size = zero;
 	call->has_old = 0;
+	call->function = function;
+	call->hits = 0;
+	call->told = 0;
+	call->nested = 0;
+	call->wrong = 0;
 	if (pointer && op != DRIP_POSIX_MEMALIGN) {
 		/* Out of the table now: once realloc has freed the block, another thread may be given it. */
 		struct drip_object old = {};
 
-		if (table_remove(object_key(pointer, cookie >> 8), &old)) {
+		if (table_remove(object_key(pointer, process), &old)) {
 			call->has_old = 1;
 			call->old_size = old.size;
 			call->old_site = old.site;
@@ -133,22 +127,19 @@ static __always_inline int enter(struct pt_regs *ctx)
 	return 0;
 }
 
-/* Enters a new object and counts it at its site. */
-static __always_inline void record(struct pt_regs *ctx, __u32 process, __u64 address, __u64 size)
+/* Compares what inner sites told during a call with how it ended. */
+static __always_inline void judge(struct drip_call *call, __u32 process, __u64 result)
 {
-	struct drip_object object = {.size = size}, stale = {};
-	__u64 key = object_key(address, process);
+	struct drip_trial *trial = trial_of(process, call->function);
+	bool agrees = !call->wrong;
 
-	if (table_remove(key, &stale)) {
-		lose(DRIP_LOSS_STALE_ADDRESSES);
-		count_free(stale.site, stale.size);
-	}
-	object.site = call_site(ctx, process);
-	object.birth = birth_now();
-	if (table_insert(key, &object))
-		count_alloc(object.site, size);
-	else
-		lose(DRIP_LOSS_TABLE_FULL);
+	if (!trial)
+		return;
+	if (call->nested)
+		__sync_fetch_and_add(&trial->nested, 1);
+	/* A call that fails may pass a site with a null result, or none. */
+	agrees = agrees && (result ? call->hits == 1 && call->seen == result : !call->hits || !call->seen);
+	__sync_fetch_and_add(agrees ? &trial->agreed : &trial->disagreed, 1);
 }
 
 /* Settles a call when it returns. */
@@ -158,8 +149,9 @@ static __always_inline int leave(struct pt_regs *ctx)
 	__u64 result = PT_REGS_RC(ctx);
 	struct drip_calls *calls = calls_of(owner);
 	struct drip_object old = {};
+	struct drip_scratch *s;
 	struct drip_call *call;
-	__u32 process = cookie >> 8;
+	__u32 process = COOKIE_PROCESS(cookie), site = DRIP_NO_SITE;
 	bool has_old, failed;
 	__u64 size;
 	int slot;
@@ -171,8 +163,10 @@ static __always_inline int leave(struct pt_regs *ctx)
 		return 0; /* entered before the attach, or settled by an inner call's return */
 	slot &= DRIP_CALLS - 1;
 	call = &calls->call[slot];
-	if (call->sp + 8 != PT_REGS_SP(ctx))
+	if (call->sp + 8 != PT_REGS_SP(ctx) || call->op == DRIP_REMEMBERED)
 		return 0; /* the return of an inner call */
+	if (call->function < DRIP_FUNCTIONS)
+		judge(call, process, result);
 	size = call->size;
 	has_old = call->has_old;
 	old.size = call->old_size;
@@ -199,8 +193,20 @@ static __always_inline int leave(struct pt_regs *ctx)
 		}
 	}
 	__sync_lock_test_and_set(&calls->owner[slot], 0);
-	if (!failed && size >= min_size && size <= max_size)
-		record(ctx, process, result, size);
+	if (failed || !wanted(size))
+		return 0;
+	s = scratch_claim();
+	if (s) {
+		s->start_pc = PT_REGS_IP(ctx);
+		s->start_sp = PT_REGS_SP(ctx);
+		s->start_fp = PT_REGS_FP(ctx);
+		window_fill(s, s->start_sp, DRIP_FIRST_READ);
+		site = site_of_stack(s, process);
+		scratch_release(s);
+	} else {
+		lose(DRIP_LOSS_SCRATCH_BUSY);
+	}
+	record(process, result, size, site);
 	return 0;
 }
 
@@ -239,14 +245,135 @@ static __always_inline bool is_inner_free(__u64 address)
 SEC("uprobe")
 int free_enter(struct pt_regs *ctx)
 {
-	__u64 address = PT_REGS_PARM1(ctx);
+	__u64 address = PT_REGS_PARM1(ctx), cookie;
 	struct drip_object object = {};
+	__u32 process;
 
-	if (!address || !enabled())
+	if (!address)
 		return 0;
-	if (table_remove(object_key(address, bpf_get_attach_cookie(ctx) >> 8), &object))
+	cookie = bpf_get_attach_cookie(ctx);
+	process = COOKIE_PROCESS(cookie);
+	if (!target_of(process))
+		return 0;
+	if (table_remove(object_key(address, process), &object))
 		count_free(object.site, object.size);
 	else if (!is_inner_free(address))
 		lose(DRIP_LOSS_UNMATCHED_FREES);
+	return 0;
+}
+
+#define INNER(cookie, field, bits) ((cookie) >> (field) & ((1 << (bits)) - 1))
+
+/* A site inside of a function whose entry is still probed: what it tells is compared, not counted. */
+static __always_inline void on_trial(struct drip_call *call, __u32 role, __u64 size, __u64 result)
+{
+	if (role != DRIP_ROLE_SETTLE) {
+		if (size != call->size)
+			call->wrong = 1;
+		call->told = 1;
+	} else if (!call->told) {
+		call->wrong = 1;
+	}
+	if (role != DRIP_ROLE_REMEMBER) {
+		call->seen = result;
+		if (call->hits < 2)
+			call->hits += 1;
+	}
+}
+
+/* Keeps the size of a call for its settling site. */
+static __always_inline void remember(struct drip_calls *calls, int slot, __u64 owner, __u64 size, __u64 return_at)
+{
+	struct drip_call *call;
+
+	if (slot < 0)
+		slot = call_claim(calls, owner);
+	if (slot < 0)
+		return; /* the settling site finds nothing and counts the loss */
+	call = &calls->call[slot & (DRIP_CALLS - 1)];
+	call->op = DRIP_REMEMBERED;
+	call->pointer = 0;
+	call->size = size;
+	call->sp = return_at;
+}
+
+SEC("uprobe")
+int inside(struct pt_regs *ctx)
+{
+	__u64 cookie = bpf_get_attach_cookie(ctx), owner, size = 0, result = 0, return_at;
+	__u32 role = INNER(cookie, DRIP_INNER_ROLE, 2), edge = INNER(cookie, DRIP_INNER_EDGE, 2);
+	__u32 process = INNER(cookie, DRIP_INNER_PROCESS, 16), function = INNER(cookie, DRIP_INNER_FUNCTION, 8);
+	__u32 frame = INNER(cookie, DRIP_INNER_FRAME, 8), site = DRIP_NO_SITE;
+	struct drip_target *t = target_of(process);
+	struct drip_calls *calls;
+	struct drip_scratch *s;
+	struct drip_call *call = NULL;
+	int slot;
+
+	if (!t || function >= DRIP_FUNCTIONS)
+		return 0;
+	if (edge && condition_holds(ctx->flags, INNER(cookie, DRIP_INNER_CONDITION, 4)) != (edge == 2))
+		return 0;
+	owner = bpf_get_current_pid_tgid();
+	calls = calls_of(owner);
+	s = scratch_claim();
+	if (!calls)
+		return 0;
+	if (!s) {
+		lose(DRIP_LOSS_INFLIGHT_FULL);
+		return 0;
+	}
+	return_at = PT_REGS_SP(ctx) + frame * 8 - 8;
+	/* A site that only remembers needs the stack no further than its own frame. */
+	if (window_fill(s, PT_REGS_SP(ctx), role == DRIP_ROLE_REMEMBER ? 64 : DRIP_FIRST_READ))
+		goto out;
+	if (role != DRIP_ROLE_SETTLE)
+		size = value_at(ctx, s, INNER(cookie, DRIP_INNER_SIZE, 6));
+	if (role != DRIP_ROLE_REMEMBER)
+		result = value_at(ctx, s, INNER(cookie, DRIP_INNER_RESULT, 6));
+	slot = call_find(calls, owner);
+	if (slot >= 0) {
+		slot &= DRIP_CALLS - 1;
+		call = &calls->call[slot];
+		if (call->op != DRIP_REMEMBERED) {
+			/* The call itself was seen to be entered and is counted at its return, or it is an inner call
+			 * of another one that is. */
+			if (call->function == function && call->sp == return_at)
+				on_trial(call, role, size, result);
+			else
+				call->nested = 1;
+			goto out;
+		}
+	}
+	if (!(t->one_trap >> function & 1))
+		goto out;
+	if (role == DRIP_ROLE_REMEMBER) {
+		remember(calls, slot, owner, size, return_at);
+		goto out;
+	}
+	if (role == DRIP_ROLE_SETTLE) {
+		if (!call || call->sp != return_at) {
+			lose(DRIP_LOSS_LOST_RETURNS);
+			goto out;
+		}
+		size = call->size;
+	}
+	if (call)
+		__sync_lock_test_and_set(&calls->owner[slot & (DRIP_CALLS - 1)], 0);
+	if (!result || !wanted(size))
+		goto out;
+	frame -= 1;
+	OPAQUE(frame);
+	if (frame >= 256)
+		goto out;
+	s->start_pc = s->window[frame];
+	s->start_sp = return_at + 8;
+	s->start_fp = value_at(ctx, s, INNER(cookie, DRIP_INNER_FP, 6));
+	site = site_of_stack(s, process);
+	scratch_release(s);
+	record(process, result, size, site);
+	return 0;
+out:
+	scratch_release(s);
 	return 0;
 }

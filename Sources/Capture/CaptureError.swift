@@ -4,6 +4,8 @@ public import Libbpf
 public enum CaptureError: Error, Sendable, CustomStringConvertible {
   /// The kernel refused the programs or the probes with every backend that was tried.
   case refused([(backend: Backend, error: LibbpfError)])
+  /// As many processes are traced as there is room for.
+  case tooManyProcesses(limit: Int)
   /// The kernel carries no type information, which the programs need to find their way in it.
   case noTypeInformation
   /// drip does not run as root and lacks the capabilities.
@@ -15,6 +17,8 @@ public enum CaptureError: Error, Sendable, CustomStringConvertible {
       "the kernel refused drip's probes:\n"
         + attempts.map { "  \($0.backend.title): \($0.error)" }.joined(separator: "\n")
         + "\nrun `drip doctor` to see what works here"
+    case .tooManyProcesses(let limit):
+      "\(limit) processes are traced already; raise --max-processes"
     case .noTypeInformation:
       "this kernel has no type information (/sys/kernel/btf/vmlinux is missing); drip needs one built with CONFIG_DEBUG_INFO_BTF=y, as all of Debian's are"
     case .notPrivileged:

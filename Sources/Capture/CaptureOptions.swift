@@ -28,6 +28,10 @@ public struct CaptureOptions: Sendable, Hashable {
   public var maxSites: Int
   /// Frames kept of a stack, at most 128.
   public var maxFrames: Int
+  /// Processes that may be traced at one time.
+  public var maxProcesses: Int
+  /// Probe functions from the inside where one trap tells it all.
+  public var usesOneTrap: Bool
   /// Tries only this backend when set.
   public var backend: Backend?
   /// Compile the target's call frame information; without it only frame pointers are followed.
@@ -35,13 +39,16 @@ public struct CaptureOptions: Sendable, Hashable {
 
   public init(
     minSize: UInt64 = 0, maxSize: UInt64 = .max, maxLive: Int = 1 << 20, maxSites: Int = 1 << 15,
-    maxFrames: Int = 128, backend: Backend? = nil, usesUnwindTables: Bool = true
+    maxFrames: Int = 128, maxProcesses: Int = 1, usesOneTrap: Bool = true, backend: Backend? = nil,
+    usesUnwindTables: Bool = true
   ) {
     self.minSize = minSize
     self.maxSize = maxSize
     self.maxLive = maxLive
     self.maxSites = maxSites
     self.maxFrames = maxFrames
+    self.maxProcesses = maxProcesses
+    self.usesOneTrap = usesOneTrap
     self.backend = backend
     self.usesUnwindTables = usesUnwindTables
   }

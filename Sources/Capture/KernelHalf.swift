@@ -3,7 +3,7 @@ import Libbpf
 import Probes
 import Profile
 
-/// The loaded programs and maps of one capture: the only owner of its BPF handles.
+/// The loaded programs and maps of one capture: the only owner of its BPF object.
 struct KernelHalf: ~Copyable {
   private let object: BPFObject
   let backend: Backend
@@ -13,11 +13,15 @@ struct KernelHalf: ~Copyable {
   let sites: MappedArray
   let frames: MappedArray
   let status: MappedArray
+  let targets: MappedArray
+  let trials: MappedArray
+  let inflight: MappedArray
   let processes: MappedArray
   let rules: MappedArray
   let pages: MappedArray
   let rows: MappedArray
-  private var links = Links()
+  /// Follow fork, exec and exit of the traced processes; empty where the kernel refused.
+  private var lifecycle = Links()
 
   /// Opens the embedded object, sets it up for one backend and loads it.
   init(
@@ -25,31 +29,8 @@ struct KernelHalf: ~Copyable {
   ) throws(LibbpfError) {
     let image = UnsafeRawBufferPointer(start: drip_user_object_pointer(), count: drip_user_object_size)
     let object = try BPFObject(image: image, name: "drip_user")
-
-    try object.map("live").setMaxEntries(layout.buckets)
-    try object.map("overflow").setMaxEntries(layout.overflow)
-    try object.map("sites").setMaxEntries(layout.sites)
-    try object.map("frames").setMaxEntries(layout.frameBlocks)
-    try object.map("pages").setMaxEntries(layout.pages)
-    try object.map("rows").setMaxEntries(layout.rowChunks)
-    try object.map("scratch").setMaxEntries(layout.scratch)
-
-    let bucketMask = try object.constantOffset(of: "bucket_mask")
-    let siteMask = try object.constantOffset(of: "site_mask")
-    let blockLimit = try object.constantOffset(of: "block_limit")
-    let maxFrames = try object.constantOffset(of: "max_frames")
-    let epoch = try object.constantOffset(of: "epoch_ns")
-    let minSize = try object.constantOffset(of: "min_size")
-    let maxSize = try object.constantOffset(of: "max_size")
-    try object.withConstants { constants in
-      constants.storeBytes(of: UInt32(layout.buckets - 1), toByteOffset: bucketMask, as: UInt32.self)
-      constants.storeBytes(of: UInt32(layout.sites - 1), toByteOffset: siteMask, as: UInt32.self)
-      constants.storeBytes(of: UInt32(layout.frameBlocks), toByteOffset: blockLimit, as: UInt32.self)
-      constants.storeBytes(of: UInt32(options.maxFrames), toByteOffset: maxFrames, as: UInt32.self)
-      constants.storeBytes(of: epochNanoseconds, toByteOffset: epoch, as: UInt64.self)
-      constants.storeBytes(of: options.minSize, toByteOffset: minSize, as: UInt64.self)
-      constants.storeBytes(of: options.maxSize, toByteOffset: maxSize, as: UInt64.self)
-    }
+    try Self.setSizes(object, layout)
+    try Self.setConstants(object, options, layout, epochNanoseconds)
 
     let isSession = backend == .session
     try object.program("call").setAutoload(isSession)
@@ -57,17 +38,20 @@ struct KernelHalf: ~Copyable {
     try object.program("call_leave").setAutoload(!isSession)
     if isSession { try object.program("call").setAttachType(.uprobeSession) }
     if backend != .perf {
-      try object.program("call_enter").setAttachType(.uprobeMulti)
-      try object.program("call_leave").setAttachType(.uprobeMulti)
-      try object.program("free_enter").setAttachType(.uprobeMulti)
+      for name in ["call_enter", "call_leave", "free_enter", "inside"] {
+        try object.program(name).setAttachType(.uprobeMulti)
+      }
     }
     try object.load()
 
     // All or nothing: a struct that may not be copied cannot be half made.
-    let live = try object.map("live").mapped()
+    let live = try object.map("live").mapped(writable: true)
     let sites = try object.map("sites").mapped()
     let frames = try object.map("frames").mapped()
-    let status = try object.map("status").mapped(writable: true)
+    let status = try object.map("status").mapped()
+    let targets = try object.map("targets").mapped(writable: true)
+    let trials = try object.map("trials").mapped(writable: true)
+    let inflight = try object.map("inflight").mapped(writable: true)
     let processes = try object.map("processes").mapped(writable: true)
     let rules = try object.map("rules").mapped(writable: true)
     let pages = try object.map("pages").mapped(writable: true)
@@ -80,59 +64,144 @@ struct KernelHalf: ~Copyable {
     self.sites = sites
     self.frames = frames
     self.status = status
+    self.targets = targets
+    self.trials = trials
+    self.inflight = inflight
     self.processes = processes
     self.rules = rules
     self.pages = pages
     self.rows = rows
   }
 
-  /// Attaches every site of the plan to one process. Frees come first; nothing counts before `enable`.
-  mutating func attach(_ plan: ProbePlan, pid: Int32) throws(LibbpfError) {
-    for file in plan.files { try attach(file, pid: pid) }
+  private static func setSizes(_ object: borrowing BPFObject, _ layout: TableLayout) throws(LibbpfError) {
+    try object.map("live").setMaxEntries(layout.buckets)
+    try object.map("overflow").setMaxEntries(layout.overflow)
+    try object.map("sites").setMaxEntries(layout.sites)
+    try object.map("frames").setMaxEntries(layout.frameBlocks)
+    try object.map("pages").setMaxEntries(layout.pages)
+    try object.map("rows").setMaxEntries(layout.rowChunks)
+    try object.map("scratch").setMaxEntries(layout.scratch)
+    try object.map("targets").setMaxEntries(layout.processes)
+    try object.map("tracked").setMaxEntries(layout.processes)
+    try object.map("trials").setMaxEntries(layout.processes * Int(DRIP_FUNCTIONS))
+    try object.map("processes").setMaxEntries(layout.processes * 2)
   }
 
-  private mutating func attach(_ file: ProbedFile, pid: Int32) throws(LibbpfError) {
-    let frees = file.sites.filter { $0.call == .free }.map { $0.location(process: 0) }
-    let calls = file.sites.filter { $0.call != .free }.map { $0.location(process: 0) }
-    switch backend {
-    case .session:
-      links.add(try attachMulti("free_enter", file.path, frees, .uprobeMulti, pid))
-      links.add(try attachMulti("call", file.path, calls, .uprobeSession, pid))
-    case .multi:
-      links.add(try attachMulti("free_enter", file.path, frees, .uprobeMulti, pid))
-      links.add(try attachMulti("call_leave", file.path, calls, .uprobeMulti, pid, isReturn: true))
-      links.add(try attachMulti("call_enter", file.path, calls, .uprobeMulti, pid))
-    case .perf:
-      for location in frees {
-        links.add(try attachPerf("free_enter", file.path, location, pid, isReturn: false))
-      }
-      for location in calls {
-        links.add(try attachPerf("call_leave", file.path, location, pid, isReturn: true))
-        links.add(try attachPerf("call_enter", file.path, location, pid, isReturn: false))
-      }
+  private static func setConstants(
+    _ object: borrowing BPFObject, _ options: CaptureOptions, _ layout: TableLayout,
+    _ epochNanoseconds: UInt64
+  ) throws(LibbpfError) {
+    let words: [(name: String, value: UInt32)] = [
+      ("bucket_mask", UInt32(layout.buckets - 1)), ("site_mask", UInt32(layout.sites - 1)),
+      ("block_limit", UInt32(layout.frameBlocks)), ("max_frames", UInt32(options.maxFrames)),
+      ("process_mask", UInt32(layout.processes - 1)),
+    ]
+    let longs: [(name: String, value: UInt64)] = [
+      ("epoch_ns", epochNanoseconds), ("min_size", options.minSize), ("max_size", options.maxSize),
+    ]
+    for word in words {
+      let offset = try object.constantOffset(of: word.name)
+      try object.withConstants { $0.storeBytes(of: word.value, toByteOffset: offset, as: UInt32.self) }
+    }
+    for long in longs {
+      let offset = try object.constantOffset(of: long.name)
+      try object.withConstants { $0.storeBytes(of: long.value, toByteOffset: offset, as: UInt64.self) }
     }
   }
 
-  /// Removes every probe; the maps stay readable.
-  mutating func detach() { links = Links() }
+  /// Where a probe goes: a place in a file, in one process.
+  struct Place {
+    var path: String
+    var pid: Int32
+  }
 
-  private borrowing func attachMulti(
-    _ program: String, _ path: String, _ locations: [ProbeLocation], _ type: ProgramAttachType, _ pid: Int32,
+  /// Attaches entries of functions that free.
+  borrowing func attachFrees(_ locations: [ProbeLocation], _ place: Place) throws(LibbpfError) -> Links {
+    try attach("free_enter", locations, place)
+  }
+
+  /// Attaches sites inside of functions.
+  borrowing func attachInner(_ locations: [ProbeLocation], _ place: Place) throws(LibbpfError) -> Links {
+    try attach("inside", locations, place)
+  }
+
+  /// Attaches entries and returns of functions that allocate.
+  borrowing func attachCalls(_ locations: [ProbeLocation], _ place: Place) throws(LibbpfError) -> Links {
+    if backend == .session { return try attach("call", locations, place, type: .uprobeSession) }
+    // Returns first: a call that is seen to be entered is then seen to return.
+    var links = try attach("call_leave", locations, place, isReturn: true)
+    links.add(try attach("call_enter", locations, place))
+    return links
+  }
+
+  private borrowing func attach(
+    _ program: String, _ locations: [ProbeLocation], _ place: Place, type: ProgramAttachType = .uprobeMulti,
     isReturn: Bool = false
-  ) throws(LibbpfError) -> BPFLink {
-    try object.program(program).attachMulti(
-      path: path, locations: locations, type: type, isReturn: isReturn, pid: pid)
+  ) throws(LibbpfError) -> Links {
+    var links = Links()
+    guard !locations.isEmpty else { return links }
+    if backend != .perf {
+      links.add(
+        try object.program(program).attachMulti(
+          path: place.path, locations: locations, type: type, isReturn: isReturn, pid: place.pid))
+      return links
+    }
+    for location in locations {
+      links.add(
+        try object.program(program).attachPerf(
+          path: place.path, location: location, isReturn: isReturn, pid: place.pid))
+    }
+    return links
   }
 
-  private borrowing func attachPerf(
-    _ program: String, _ path: String, _ location: ProbeLocation, _ pid: Int32, isReturn: Bool
-  ) throws(LibbpfError) -> BPFLink {
-    try object.program(program).attachPerf(path: path, location: location, isReturn: isReturn, pid: pid)
+  /// Follows fork, exec and exit from now on. What the kernel refuses goes unseen, and is named.
+  mutating func attachLifecycle() -> [String] {
+    var refused: [String] = []
+    for name in ["forked", "execed", "exited"] {
+      do throws(LibbpfError) {
+        lifecycle.add(try object.program(name).attach())
+      } catch {
+        refused.append(name)
+      }
+    }
+    return refused
   }
 
-  /// Starts or stops counting, in one store that every CPU sees.
-  borrowing func setEnabled(_ on: Bool) {
-    status.withMutableElements(drip_status.self) { $0.pointee.enabled = on ? 1 : 0 }
+  mutating func detachLifecycle() { lifecycle = Links() }
+
+  /// Tells the kernel half that a thread group is the process in a place of `targets`; nil: no more.
+  borrowing func track(pid: Int32, slot: Int?) throws(LibbpfError) {
+    let map = try object.map("tracked")
+    if let slot { try map.set(key: UInt32(pid), value: UInt32(slot)) } else { map.remove(key: UInt32(pid)) }
+  }
+
+  /// The state of the process in a place of `targets`.
+  borrowing func target(_ slot: Int) -> drip_target {
+    targets.withElements(drip_target.self) { $0[slot] }
+  }
+
+  borrowing func change(_ slot: Int, _ body: (inout drip_target) -> Void) {
+    targets.withMutableElements(drip_target.self) { body(&$0[slot]) }
+  }
+
+  /// Takes the objects of one process out of the live table: it is gone, and they with it.
+  borrowing func purge(process: Int) throws(LibbpfError) {
+    let ways = Int(DRIP_WAYS)
+    let count = live.count
+    live.withMutableBytes { start in
+      for index in 0..<count {
+        let keys = (start + index &* 128).assumingMemoryBound(to: UInt64.self)
+        // Nobody else changes a slot that is taken by a process that runs no more.
+        for way in 0..<ways where keys[way] != 0 && Int(keys[way] >> 48) == process { keys[way] = 0 }
+      }
+    }
+    let map = try object.map("overflow")
+    var keys: [UInt64] = []
+    try map.forEachEntry(keySize: MemoryLayout<UInt64>.size) { key, _ in
+      let key = key.loadUnaligned(as: UInt64.self)
+      if Int(key >> 48) == process { keys.append(key) }
+    }
+    for key in keys { map.remove(key: key) }
   }
 
   /// Visits what overflowed the live table's buckets.
@@ -144,7 +213,7 @@ struct KernelHalf: ~Copyable {
 
   /// Probe hits that the kernel skipped.
   borrowing func missedProbes() -> UInt64 {
-    let names = backend == .session ? ["call", "free_enter"] : ["call_enter", "call_leave", "free_enter"]
+    let names = (backend == .session ? ["call"] : ["call_enter", "call_leave"]) + ["free_enter", "inside"]
     var sum: UInt64 = 0
     for name in names {
       guard let program = try? object.program(name) else { continue }
@@ -164,11 +233,6 @@ struct Links: ~Copyable {
   private var boxes: [Box] = []
 
   mutating func add(_ link: consuming BPFLink) { boxes.append(Box(link)) }
-}
 
-extension ProbeSite {
-  /// The cookie tells the program what was called and in which process.
-  fileprivate func location(process: UInt64) -> ProbeLocation {
-    ProbeLocation(fileOffset: fileOffset, cookie: UInt64(call.rawValue) | process << 8)
-  }
+  mutating func add(_ others: consuming Links) { boxes += others.boxes }
 }

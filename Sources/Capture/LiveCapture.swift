@@ -6,72 +6,220 @@ public import Probes
 public import Processes
 public import Profile
 
-/// A running capture of one process: owns every BPF handle, from attach to detach.
+/// A running capture of one or several processes: owns every BPF handle, from attach to detach.
 public actor LiveCapture {
+  /// What has happened to a traced process since the last look.
+  public enum Change: Sendable, Hashable {
+    case exited(Int)
+    /// It runs another program. Its probes are gone and nothing of it is counted until it is added again.
+    case execed(Int)
+  }
+
+  private struct Traced {
+    let process: TargetProcess
+    let slot: Int
+    var image: ProcessImage
+    var probes: ProbeSet?
+    var state = TracedProcess.State.running
+    var forks: UInt64 = 0
+    /// Its rows are shown no more.
+    var isPurged = false
+  }
+
   public nonisolated let backend: Backend
   /// Kernel memory of the tables in bytes.
   public nonisolated let tableBytes: Int
+  private let options: CaptureOptions
   private var kernel: KernelHalf
-  private var unwind: UnwindMaintainer
+  private var library: UnwindLibrary
+  private var traced: [Int: Traced] = [:]
+  private var nextNumber = 0
+  private var generation: UInt32 = 0
   private let startNanoseconds: UInt64
   /// Frames of sites that were read; a site's frames never change.
   private var stacks: [UInt32: CallStack] = [:]
-  private var isAttached = true
+  private var probeNotes: [String] = []
 
-  /// Loads the programs, writes the unwind tables, attaches, and starts to count.
+  /// Loads the programs, writes the unwind tables, attaches to the first process, and starts to count.
   public init(
     target: TargetProcess, plan: ProbePlan, options: CaptureOptions, cpus: Int
   ) throws(CaptureError) {
     let pid = target.identity.pid
-    var unwind = UnwindMaintainer(pid: pid, isEnabled: options.usesUnwindTables)
-    unwind.scan()
+    var library = UnwindLibrary(isEnabled: options.usesUnwindTables)
+    var image = ProcessImage(pid: pid, slot: 0)
+    image.scan(&library)
     let layout = TableLayout(
-      options: options, cpus: cpus, unwindRows: unwind.estimatedRows, unwindPages: unwind.pageCount)
-    kernel = try Self.start(plan: plan, pid: pid, options: options, layout: layout, unwind: &unwind)
-    self.unwind = unwind
-    backend = kernel.backend
+      options: options, cpus: cpus, unwindRows: library.estimatedRows, unwindPages: library.pageCount)
+
+    let beginning = try Self.begin(plan, pid: pid, options: options, layout: layout, &library, &image)
+    self.options = options
+    self.library = library
+    backend = beginning.kernel.backend
     tableBytes = layout.bytes
-    kernel.setEnabled(true)
     startNanoseconds = monotonicNanoseconds()
+    traced[0] = Traced(process: target, slot: 0, image: image, probes: beginning.probes)
+    generation = 1
+    nextNumber = 1
+    probeNotes = beginning.notes
+    kernel = beginning.kernel
+  }
+
+  private struct Beginning: ~Copyable {
+    let kernel: KernelHalf
+    let probes: ProbeSet
+    let notes: [String]
   }
 
   /// Tries the backends in order; the first that loads and attaches is taken.
-  private static func start(
-    plan: ProbePlan, pid: Int32, options: CaptureOptions, layout: TableLayout, unwind: inout UnwindMaintainer
-  ) throws(CaptureError) -> KernelHalf {
+  private static func begin(
+    _ plan: ProbePlan, pid: Int32, options: CaptureOptions, layout: TableLayout,
+    _ library: inout UnwindLibrary,
+    _ image: inout ProcessImage
+  ) throws(CaptureError) -> Beginning {
     var attempts: [(backend: Backend, error: LibbpfError)] = []
     for backend in options.backend.map({ [$0] }) ?? Backend.allCases {
       do throws(LibbpfError) {
         var kernel = try KernelHalf(
           backend: backend, options: options, layout: layout, epochNanoseconds: monotonicNanoseconds())
         // Tables first: the first stack is then as whole as the last.
-        unwind.install(into: kernel)
-        try kernel.attach(plan, pid: pid)
-        return kernel
+        library.install(into: kernel, isBeforeAttach: true)
+        image.write(library, kernel, generation: 1)
+        let probes = try ProbeSet(
+          plan, process: 0, pid: pid, kernel: kernel, usesOneTrap: options.usesOneTrap)
+        let refused = kernel.attachLifecycle()
+        try start(kernel, slot: 0, pid: pid)
+        return Beginning(
+          kernel: kernel, probes: probes,
+          notes: refused.isEmpty
+            ? [] : ["the kernel refused to tell of fork, exec and exit (\(refused.joined(separator: ", ")))"])
       } catch {
         attempts.append((backend, error))
-        unwind.forgetPlacements()
+        library.forgetPlacements()
+        image.forget()
       }
     }
     throw .refused(attempts)
   }
 
+  /// From here on the process in a place is counted.
+  private static func start(_ kernel: borrowing KernelHalf, slot: Int, pid: Int32) throws(LibbpfError) {
+    kernel.change(slot) { $0 = drip_target(state: DRIP_STATE_OFF.rawValue, one_trap: 0, forks: 0, execs: 0) }
+    try kernel.track(pid: pid, slot: slot)
+    kernel.change(slot) { $0.state = DRIP_STATE_ON.rawValue }
+  }
+
+  /// Traces one more process; returns its number.
+  public func add(_ target: TargetProcess, plan: ProbePlan) throws(CaptureError) -> Int {
+    let pid = target.identity.pid
+    guard let number = freeNumber() else { throw .tooManyProcesses(limit: kernel.layout.processes) }
+    let slot = number & (kernel.layout.processes - 1)
+    var image = ProcessImage(pid: pid, slot: slot)
+    image.scan(&library)
+    library.install(into: kernel, isBeforeAttach: true)
+    generation += 1
+    image.write(library, kernel, generation: generation)
+    do throws(LibbpfError) {
+      let probes = try ProbeSet(
+        plan, process: number, pid: pid, kernel: kernel, usesOneTrap: options.usesOneTrap)
+      try Self.start(kernel, slot: slot, pid: pid)
+      traced[number] = Traced(process: target, slot: slot, image: image, probes: probes)
+    } catch {
+      throw .refused([(backend, error)])
+    }
+    nextNumber = max(nextNumber, number + 1)
+    return number
+  }
+
+  /// A number whose place is free. Numbers are 16 bits of a key and are not used twice.
+  private func freeNumber() -> Int? {
+    let taken = Set(traced.values.filter { $0.probes != nil }.map(\.slot))
+    let capacity = kernel.layout.processes
+    guard taken.count < capacity else { return nil }
+    return (nextNumber..<min(nextNumber + capacity, 1 << 16)).first { !taken.contains($0 & (capacity - 1)) }
+  }
+
   /// Seconds since counting began.
   public var elapsedSeconds: Double { Double(monotonicNanoseconds() - startNanoseconds) / 1e9 }
 
-  /// Compiles the tables of large files that were left for later, and follows changed mappings. Cheap when
-  /// there is nothing to do; meant to be called before each poll.
-  public func maintain() { unwind.refresh(kernel: kernel) }
+  /// All processes of this capture, by number; those that have gone too.
+  public var processes: [TracedProcess] {
+    traced.sorted { $0.key < $1.key }.map { number, one in
+      var target = one.process.identity
+      target.state = one.state
+      return TracedProcess(number: number, target: target, forks: one.forks)
+    }
+  }
+
+  /// Some function is still on trial: a look soon is worth while.
+  public var isOnTrial: Bool { traced.values.contains { $0.probes?.isOnTrial == true } }
+
+  /// Names of the functions that one trap a call tells about, of one process.
+  public func oneTrapFunctions(of number: Int) -> [String] { traced[number]?.probes?.oneTrapFunctions ?? [] }
+
+  /// Compiles the tables of large files that were left for later, follows changed mappings, decides trials, and
+  /// tells which processes have exited or run another program. Cheap when there is nothing to do; meant to be
+  /// called before each poll.
+  public func maintain() -> [Change] {
+    var changes: [Change] = []
+    let hadPending = library.hasPending
+    if hadPending { library.install(into: kernel, isBeforeAttach: false) }
+    for number in traced.keys.sorted() {
+      guard let one = traced[number], let probes = one.probes else { continue }
+      let target = kernel.target(one.slot)
+      traced[number]?.forks = UInt64(target.forks)
+      if one.process.hasExited {
+        end(number, .exited)
+        changes.append(.exited(number))
+      } else if target.state == DRIP_STATE_EXECED.rawValue {
+        end(number, .execed)
+        changes.append(.execed(number))
+      } else {
+        let hasChanged = traced[number]?.image.scan(&library) == true
+        if hasChanged { library.install(into: kernel, isBeforeAttach: false) }
+        if hasChanged || hadPending {
+          generation += 1
+          traced[number]?.image.write(library, kernel, generation: generation)
+        }
+        probes.advance(kernel)
+      }
+    }
+    return changes
+  }
+
+  /// Takes the probes off a process that is gone; its counters stay.
+  private func end(_ number: Int, _ state: TracedProcess.State) {
+    guard let one = traced[number], let probes = one.probes else { return }
+    probeNotes += probes.notes
+    kernel.change(one.slot) { $0.state = DRIP_STATE_OFF.rawValue }
+    // A failure to forget is harmless: the place says OFF.
+    try? kernel.track(pid: one.process.identity.pid, slot: nil)
+    traced[number]?.probes = nil
+    traced[number]?.state = state
+  }
+
+  /// Stops tracing a process, and forgets its objects: its rows are shown no more.
+  public func purge(_ number: Int) throws(LibbpfError) {
+    guard let one = traced[number], !one.isPurged else { return }
+    end(number, one.state)
+    traced[number]?.isPurged = true
+    try kernel.purge(process: number)
+  }
 
   /// Stops counting, so that the last snapshot is consistent. The probes stay until `detach`.
-  public func stop() { kernel.setEnabled(false) }
+  public func stop() {
+    for one in traced.values where one.probes != nil {
+      kernel.change(one.slot) { $0.state = DRIP_STATE_OFF.rawValue }
+    }
+  }
 
   /// Removes the probes. The tables stay readable.
   public func detach() {
-    guard isAttached else { return }
-    isAttached = false
-    kernel.setEnabled(false)
-    kernel.detach()
+    stop()
+    for number in traced.keys {
+      probeNotes += traced[number]?.probes?.notes ?? []
+      traced[number]?.probes = nil
+    }
+    kernel.detachLifecycle()
   }
 
   /// The counters of every site, now. `olderThan` (seconds) limits the aged sums to objects that have lived
@@ -92,12 +240,13 @@ public actor LiveCapture {
     try kernel.forEachOverflow { scan.add(size: $0.size, site: Int($0.site), birth: $0.birth) }
 
     var result: [SiteCounts] = []
+    let purged = Set(traced.filter(\.value.isPurged).keys)
     let capacity = kernel.layout.sites
     kernel.sites.withElements(drip_site.self) { sites in
       for index in 0..<capacity {
         let site = sites[index]
         // Slot 0 has no stack of its own: it takes what found no room.
-        guard site.hash != 0 || site.allocs != 0 else { continue }
+        guard site.hash != 0 || site.allocs != 0, !purged.contains(Int(site.process)) else { continue }
         let oldest = scan.oldest(site: index).map { birth in
           Double((nowUnits >= UInt64(birth) ? nowUnits - UInt64(birth) : 0) << shift) / 1e9
         }
@@ -125,7 +274,9 @@ public actor LiveCapture {
   }
 
   /// Facts about this capture that a reader of its results should know.
-  public var notes: [String] { unwind.notes }
+  public var notes: [String] {
+    library.notes + probeNotes + traced.sorted { $0.key < $1.key }.flatMap { $0.value.probes?.notes ?? [] }
+  }
 
   private func readStack(_ id: UInt32) -> CallStack {
     let missing = CallStack(addresses: [], end: .missing)
@@ -166,7 +317,7 @@ public actor LiveCapture {
     (.staleAddresses, DRIP_LOSS_STALE_ADDRESSES), (.sitesFull, DRIP_LOSS_SITES_FULL),
     (.framesFull, DRIP_LOSS_FRAMES_FULL), (.scratchBusy, DRIP_LOSS_SCRATCH_BUSY),
     (.truncatedStacks, DRIP_LOSS_TRUNCATED_STACKS), (.unreadableStacks, DRIP_LOSS_UNREADABLE_STACKS),
-    (.unmatchedFrees, DRIP_LOSS_UNMATCHED_FREES),
+    (.unmatchedFrees, DRIP_LOSS_UNMATCHED_FREES), (.collidingSites, DRIP_LOSS_COLLIDING_SITES),
   ]
 }
 

@@ -13,6 +13,8 @@ struct TableLayout: Sendable, Hashable {
   let pages: Int
   let rowChunks: Int
   let scratch: Int
+  /// Processes traced at one time, a power of two.
+  let processes: Int
 
   init(options: CaptureOptions, cpus: Int, unwindRows: Int = 0, unwindPages: Int = 0) {
     let ways = Int(DRIP_WAYS)
@@ -25,6 +27,7 @@ struct TableLayout: Sendable, Hashable {
     // Room for what dlopen may bring later.
     pages = unwindPages + 16_384
     rowChunks = (unwindRows + unwindRows / 4) / Int(DRIP_ROWS_PER_CHUNK) + 256
+    processes = Self.powerOfTwo(atLeast: max(options.maxProcesses, 1))
     scratch = max(cpus, 1) * Int(DRIP_SCRATCH_PER_CPU)
   }
 
@@ -34,13 +37,17 @@ struct TableLayout: Sendable, Hashable {
     let frames = frameBlocks * MemoryLayout<drip_frame_block>.stride
     let unwind =
       pages * MemoryLayout<drip_page>.stride + rowChunks * Int(DRIP_ROW_CHUNK_BYTES)
-      + Int(DRIP_RULES) * MemoryLayout<drip_rule>.stride + 2 * Int(DRIP_PROCESS_BYTES)
+      + Int(DRIP_RULES) * MemoryLayout<drip_rule>.stride
+    let perProcess =
+      2 * Int(DRIP_PROCESS_BYTES) + MemoryLayout<drip_target>.stride + Int(DRIP_FUNCTIONS)
+      * Int(DRIP_TRIAL_BYTES)
     let working =
-      scratch * Int(DRIP_SCRATCH_BYTES)
-      + Int(DRIP_CALL_BUCKETS) * Int(DRIP_CALLS_BYTES)
+      scratch * Int(DRIP_SCRATCH_BYTES) + Int(DRIP_CALL_BUCKETS) * Int(DRIP_CALLS_BYTES)
+      + Int(DRIP_MEMOS) * Int(DRIP_MEMO_BYTES)
     // A hash map's bucket heads are there from the start: 16 bytes each.
     let overflowHeads = Self.powerOfTwo(atLeast: overflow) * 16
-    return buckets * Int(DRIP_BUCKET_BYTES) + sites + frames + unwind + working + overflowHeads
+    return buckets * Int(DRIP_BUCKET_BYTES) + sites + frames + unwind + processes * perProcess
+      + working + overflowHeads
   }
 
   static func powerOfTwo(atLeast value: Int) -> Int {

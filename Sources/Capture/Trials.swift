@@ -24,21 +24,21 @@ public enum Trials {
       }
     do throws(LibbpfError) {
       let options = CaptureOptions(maxLive: 65_536, maxSites: 1024)
-      var kernel = try KernelHalf(
+      let kernel = try KernelHalf(
         backend: backend, options: options, layout: TableLayout(options: options, cpus: cpuCount()),
         epochNanoseconds: monotonicNanoseconds())
-      try kernel.attach(plan, pid: getpid())
-      kernel.setEnabled(true)
+      let probes = try ProbeSet(plan, process: 0, pid: getpid(), kernel: kernel, usesOneTrap: false)
+      kernel.change(0) { $0.state = DRIP_STATE_ON.rawValue }
       // A size that nobody else asks for tells our own calls from the runtime's.
       let size = 54_321
       let blocks = (0..<3).map { _ in malloc(size) }
       free(blocks[0])
-      kernel.setEnabled(false)
+      kernel.change(0) { $0.state = DRIP_STATE_OFF.rawValue }
       var scan = SizeCount(size: UInt64(size))
       scan.add(buckets: kernel.live)
       free(blocks[1])
       free(blocks[2])
-      kernel.detach()
+      withExtendedLifetime(probes) {}
       let failure = scan.found == 2 ? nil : "attached, but saw \(scan.found) of 2 test allocations"
       return Outcome(name: backend.title, failure: failure, meaning: meaning)
     } catch {

@@ -29,6 +29,22 @@ public struct BPFMap: ~Copyable {
     return MappedArray(memory: memory, length: length, stride: stride, count: maxEntries)
   }
 
+  /// Sets one element of a hash map, whether or not it is there.
+  public func set<Key: BitwiseCopyable, Value: BitwiseCopyable>(key: Key, value: Value) throws(LibbpfError) {
+    let descriptor = bpf_map__fd(raw)
+    var key = key
+    var value = value
+    try countOrErrno("bpf_map_update_elem", name) {
+      bpf_map_update_elem(descriptor, &key, &value, UInt64(BPF_ANY))
+    }
+  }
+
+  /// Removes one element of a hash map, if it is there.
+  public func remove<Key: BitwiseCopyable>(key: Key) {
+    var key = key
+    _ = bpf_map_delete_elem(bpf_map__fd(raw), &key)
+  }
+
   /// All elements of a hash map, as raw keys and values, a batch a system call (BPF_MAP_LOOKUP_BATCH,
   /// Linux 5.6). Elements that change meanwhile may be seen or not.
   public func forEachEntry(keySize: Int, _ body: (UnsafeRawPointer, UnsafeRawPointer) -> Void)

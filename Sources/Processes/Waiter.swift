@@ -1,7 +1,8 @@
 import CLinuxShims
 import Glibc
 
-/// Waits for time to pass, for SIGINT, SIGTERM or SIGHUP, or for a process to exit: whichever comes first.
+/// Waits for time to pass, for SIGINT, SIGTERM or SIGHUP, or for one of the processes to exit: whichever
+/// comes first.
 public struct Waiter: ~Copyable {
   public enum Event: Sendable, Hashable {
     case timeout
@@ -10,7 +11,7 @@ public struct Waiter: ~Copyable {
   }
 
   private let signals: CInt
-  private let target: CInt
+  private var targets: [TargetProcess]
 
   /// Catches the signals that end a capture. To be called before the capture begins, so that none of them can
   /// kill drip with its probes in place.
@@ -19,10 +20,13 @@ public struct Waiter: ~Copyable {
   /// Lets a further SIGINT kill drip, once its result is being written.
   public static func releaseSignals() { clinux_release_termination() }
 
-  public init(_ process: TargetProcess) {
+  public init(_ processes: [TargetProcess] = []) {
     signals = clinux_catch_termination()
-    target = process.exitDescriptor
+    targets = processes
   }
+
+  /// From now on waits for these processes.
+  public mutating func watch(_ processes: [TargetProcess]) { targets = processes }
 
   /// Waits until `deadline` (CLOCK_MONOTONIC seconds; nil for ever).
   public func wait(until deadline: Double?) -> Event {
@@ -32,13 +36,11 @@ public struct Waiter: ~Copyable {
         let left = deadline - monotonicSeconds()
         milliseconds = left <= 0 ? 0 : CInt(min(left * 1000 + 1, 1e9))
       }
-      var descriptors = [
-        pollfd(fd: signals, events: Int16(POLLIN), revents: 0),
-        pollfd(fd: target, events: Int16(POLLIN), revents: 0),
-      ]
-      guard poll(&descriptors, 2, milliseconds) >= 0 else { continue }
+      var descriptors = [pollfd(fd: signals, events: Int16(POLLIN), revents: 0)]
+      descriptors += targets.map { pollfd(fd: $0.exitDescriptor, events: Int16(POLLIN), revents: 0) }
+      guard poll(&descriptors, nfds_t(descriptors.count), milliseconds) >= 0 else { continue }
       if descriptors[0].revents != 0 { return .interrupted }
-      if descriptors[1].revents != 0 { return .targetExited }
+      if descriptors.dropFirst().contains(where: { $0.revents != 0 }) { return .targetExited }
       if let deadline, monotonicSeconds() >= deadline { return .timeout }
     }
   }

@@ -45,10 +45,14 @@ public struct CaptureInfo: Sendable, Hashable {
   public var ended: String?
   /// Filters in force, in plain words ("objects older than 5 s"); empty if none.
   public var filters: [String]
+  /// Functions of which one trap a call told all, by the plainest name of each; empty if none.
+  public var oneTrap: [String]
+  /// Facts about the capture that a reader should know, in plain words.
+  public var notes: [String]
 
   public init(
     startUnixNanoseconds: Int64, seconds: Double, kernel: String, backend: String, ended: String? = nil,
-    filters: [String] = []
+    filters: [String] = [], oneTrap: [String] = [], notes: [String] = []
   ) {
     self.startUnixNanoseconds = startUnixNanoseconds
     self.seconds = seconds
@@ -56,6 +60,8 @@ public struct CaptureInfo: Sendable, Hashable {
     self.backend = backend
     self.ended = ended
     self.filters = filters
+    self.oneTrap = oneTrap
+    self.notes = notes
   }
 }
 

@@ -16,6 +16,8 @@ public enum LossKind: String, Sendable, Hashable, CaseIterable {
   case missedProbes = "missed_probes"
   /// No slot for a new call stack; counted under the site "(no room for this stack)".
   case sitesFull = "sites_full"
+  /// Allocations of stacks whose 64-bit hash was another stack's; told apart by a second hash and kept apart.
+  case collidingSites = "colliding_sites"
   /// No room to store the frames of a new stack; the site counts, but its frames are cut.
   case framesFull = "frames_full"
   /// No scratch memory for a stack walk; counted under the site "(no room for this stack)".
@@ -34,7 +36,8 @@ public enum LossKind: String, Sendable, Hashable, CaseIterable {
   public var affectsCounts: Bool {
     switch self {
     case .tableFull, .inflightFull, .lostReturns, .unreadableResult, .staleAddresses, .missedProbes: true
-    case .sitesFull, .framesFull, .scratchBusy, .truncatedStacks, .unreadableStacks, .unmatchedFrees,
+    case .sitesFull, .collidingSites, .framesFull, .scratchBusy, .truncatedStacks, .unreadableStacks,
+      .unmatchedFrees,
       .unsymbolisedFrames:
       false
     }
@@ -50,6 +53,7 @@ public enum LossKind: String, Sendable, Hashable, CaseIterable {
     case .staleAddresses: "addresses handed out twice with no free seen"
     case .missedProbes: "probe hits the kernel skipped"
     case .sitesFull: "allocations without their stack, site table full (raise --max-sites)"
+    case .collidingSites: "allocations of stacks with another's hash (kept apart)"
     case .framesFull: "stacks stored cut, frame store full (raise --max-sites)"
     case .scratchBusy: "allocations without their stack, no scratch memory"
     case .truncatedStacks: "stacks deeper than the limit"

@@ -8,12 +8,40 @@ public struct Target: Sendable, Hashable {
   public var command: String
   /// The path of the executable as the process sees it.
   public var executable: String
+  /// What had become of it when the capture ended.
+  public var state: TracedProcess.State
 
-  public init(pid: Int32, startTicks: UInt64, command: String, executable: String) {
+  public init(
+    pid: Int32, startTicks: UInt64, command: String, executable: String,
+    state: TracedProcess.State = .running
+  ) {
     self.pid = pid
     self.startTicks = startTicks
     self.command = command
     self.executable = executable
+    self.state = state
+  }
+}
+
+/// A process of a capture, by the number that `SiteCounts.process` refers to. A number is never used again, a pid may be.
+public struct TracedProcess: Sendable, Hashable {
+  public enum State: String, Sendable, Hashable {
+    case running
+    case exited
+    /// It runs another program now; what the old one had is gone.
+    case execed
+  }
+
+  public var number: Int
+  /// With its state as it is now.
+  public var target: Target
+  /// Children it has had since the start of the watch.
+  public var forks: UInt64
+
+  public init(number: Int, target: Target, forks: UInt64 = 0) {
+    self.number = number
+    self.target = target
+    self.forks = forks
   }
 }
 
@@ -22,7 +50,7 @@ public struct Target: Sendable, Hashable {
 public struct SiteCounts: Sendable, Hashable {
   /// Stable for the life of a capture: the slot of the site in the site table.
   public var id: UInt32
-  /// Index into the capture's targets.
+  /// The number of its process, see `TracedProcess`.
   public var process: Int
   public var allocs: UInt64
   public var frees: UInt64

@@ -35,6 +35,8 @@ public enum JSONReport {
       ("start_unix_ns", .signed(capture.startUnixNanoseconds)), ("seconds", .number(capture.seconds)),
       ("kernel", .string(capture.kernel)), ("backend", .string(capture.backend)),
       ("ended", .optional(capture.ended)), ("filters", .array(capture.filters.map(JSONValue.string))),
+      ("one_trap", .array(capture.oneTrap.map(JSONValue.string))),
+      ("notes", .array(capture.notes.map(JSONValue.string))),
     ])
   }
 
@@ -42,6 +44,7 @@ public enum JSONReport {
     .object([
       ("pid", .signed(Int64(target.pid))), ("start_ticks", .integer(target.startTicks)),
       ("command", .string(target.command)), ("executable", .string(target.executable)),
+      ("state", .string(target.state.rawValue)),
     ])
   }
 

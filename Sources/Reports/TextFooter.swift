@@ -30,6 +30,7 @@ enum TextFooter {
           + "; \(Quantities.count(table.live)) of \(Quantities.count(table.liveCapacity)) objects"
           + ", \(Quantities.count(table.sites)) of \(Quantities.count(table.siteCapacity)) stacks"))
     return lines + losses(profile.losses, style)
+      + profile.capture.notes.map { row("note", PlainText.clean($0)) }
   }
 
   /// What makes the counts wrong first; facts that a reader needs to judge them apart from it.

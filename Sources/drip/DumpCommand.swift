@@ -54,10 +54,9 @@ struct Dump: AsyncParsableCommand {
 
   func run() async throws {
     let file = try OutputFile(path: output)
-    let session = try Session.open(target)
+    let session = try await Session.open(target, keepsEnded: true)
     let builder = ProfileBuilder(session)
     let (growth, ended) = try await watch(session, builder)
-
     // The end of the watch: stop counting, read once more, detach, and only then spend time on names.
     await session.capture.stop()
     let snapshot = try await lastSnapshot(session.capture)
@@ -77,22 +76,25 @@ struct Dump: AsyncParsableCommand {
 
   /// Waits for the end of the watch, reading a snapshot now and then so that growth can be told.
   private func watch(_ session: Session, _ builder: ProfileBuilder) async throws -> (GrowthTracker, String?) {
-    let waiter = Waiter(session.target)
+    var waiter = Waiter()
     let end = monotonicSeconds() + duration.seconds
     // Often enough to see the later half of a short watch, and never more than once a second.
     let step = min(max(duration.seconds / 20, 0.1), 1)
     var tracker = GrowthTracker()
-    await session.capture.maintain()
+    var next = monotonicSeconds()
     while true {
-      switch waiter.wait(until: min(monotonicSeconds() + step, end)) {
-      case .interrupted: return (tracker, "interrupted")
-      case .targetExited: return (tracker, "target exited")
-      case .timeout: break
-      }
-      if monotonicSeconds() >= end { return (tracker, nil) }
-      await session.capture.maintain()
+      let isLeft = try await session.look()
       builder.refreshMappings()
-      tracker.add(try await session.capture.snapshot())
+      if !isLeft { return (tracker, "target exited") }
+      if monotonicSeconds() >= end { return (tracker, nil) }
+      if monotonicSeconds() >= next {
+        tracker.add(try await session.capture.snapshot())
+        next = monotonicSeconds() + step
+      }
+      waiter.watch(Array(session.running.values))
+      if waiter.wait(until: await session.nextLook(atLatest: min(next, end))) == .interrupted {
+        return (tracker, "interrupted")
+      }
     }
   }
 
@@ -112,7 +114,8 @@ struct Dump: AsyncParsableCommand {
     switch format {
     case .text:
       let color = isTerminal && !Environment.noColor
-      var text = TextReport.render(profile, options: TextOptions(color: color))
+      var text = TextReport.render(
+        profile, options: TextOptions(color: color, showProcess: profile.processes.count > 1))
       text += "\n" + Findings.summarise(profile: profile).joined(separator: "\n") + "\n"
       return Array(text.utf8)
     case .json: return Array(JSONReport.render(profile).utf8)

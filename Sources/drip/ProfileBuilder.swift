@@ -5,33 +5,35 @@ import Profile
 import Symbolication
 
 /// Turns a snapshot of a session into a named profile.
-struct ProfileBuilder {
-  let session: Session
-  let symbolizer: Symbolizer
-  let startUnixNanoseconds: Int64
-  let kernelRelease: String
+final class ProfileBuilder {
+  private let session: Session
+  /// One for each process, by number; those of processes that have gone are kept for their rows.
+  private var symbolizers: [Int: Symbolizer] = [:]
+  private let startUnixNanoseconds: Int64
+  private let kernelRelease: String
 
   init(_ session: Session) {
     self.session = session
-    symbolizer = Symbolizer(pid: session.target.identity.pid)
     startUnixNanoseconds = unixNanoseconds()
     kernelRelease = SystemFacts.read().kernelRelease
     refreshMappings()
-    // Files are opened now: once the target has exited there is no way to them.
-    symbolizer.preload()
   }
 
+  /// Learns what the processes have mapped. Files are opened now: once a process has exited there is no way to them.
   func refreshMappings() {
-    guard let mappings = try? MemoryMap.read(pid: session.target.identity.pid), !mappings.isEmpty else {
-      return
+    for (number, target) in session.running {
+      let pid = target.identity.pid
+      guard let mappings = try? MemoryMap.read(pid: pid), !mappings.isEmpty else { continue }
+      let symbolizer = symbolizers[number] ?? Symbolizer(pid: pid)
+      symbolizer.update(
+        mappings: mappings.map {
+          SymbolMapping(
+            start: $0.start, end: $0.end, fileOffset: $0.fileOffset,
+            executable: $0.permissions.contains(.execute), path: $0.path)
+        })
+      symbolizer.preload()
+      symbolizers[number] = symbolizer
     }
-    symbolizer.update(
-      mappings: mappings.map {
-        SymbolMapping(
-          start: $0.start, end: $0.end, fileOffset: $0.fileOffset,
-          executable: $0.permissions.contains(.execute),
-          path: $0.path)
-      })
   }
 
   /// `isAgeFiltered`: show the objects that passed the snapshot's age filter only.
@@ -44,13 +46,22 @@ struct ProfileBuilder {
       growth: growth)
     var losses = snapshot.losses
     var sites: [Site] = []
+    let processes = await session.capture.processes
+    let targets = Dictionary(uniqueKeysWithValues: processes.map { ($0.number, $0.target) })
+    var oneTrap: Set<String> = []
+    for process in processes {
+      oneTrap.formUnion(await session.capture.oneTrapFunctions(of: process.number))
+    }
+    let captureNotes = await session.capture.notes
     for entry in ranking.entries {
       let stack = await session.capture.stack(of: entry.site.id)
-      let frames = stack.addresses.flatMap { symbolizer.frames(for: $0) }
+      let frames = stack.addresses.flatMap {
+        symbolizers[entry.site.process]?.frames(for: $0) ?? []
+      }
       losses[.unsymbolisedFrames] += UInt64(frames.count { $0.function == nil })
       sites.append(
         Site(
-          pid: session.target.identity.pid, outstandingBytes: entry.outstandingBytes,
+          pid: targets[entry.site.process]?.pid ?? 0, outstandingBytes: entry.outstandingBytes,
           outstandingCount: entry.outstandingCount, allocs: entry.site.allocs, frees: entry.site.frees,
           allocatedBytes: entry.site.allocatedBytes, oldestSeconds: entry.site.oldestSeconds,
           growthBytesPerSecond: entry.growthBytesPerSecond, frames: frames, stackEnd: stack.end))
@@ -59,8 +70,9 @@ struct ProfileBuilder {
       dripVersion: dripVersion,
       capture: CaptureInfo(
         startUnixNanoseconds: startUnixNanoseconds, seconds: snapshot.elapsedSeconds, kernel: kernelRelease,
-        backend: session.capture.backend.title, ended: ended, filters: filters),
-      processes: [session.target.identity], totals: ranking.totals, losses: losses, table: snapshot.table,
+        backend: session.capture.backend.title, ended: ended, filters: filters,
+        oneTrap: oneTrap.sorted(), notes: session.notes + captureNotes),
+      processes: processes.map(\.target), totals: ranking.totals, losses: losses, table: snapshot.table,
       sites: sites, omittedSites: ranking.omittedSites, omittedBytes: ranking.omittedBytes,
       omittedCount: ranking.omittedCount)
   }

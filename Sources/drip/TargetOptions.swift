@@ -40,12 +40,27 @@ struct ByteSize: ExpressibleByArgument, Hashable {
   }
 }
 
+/// One or several process numbers: "12" or "12,34".
+struct PIDList: ExpressibleByArgument, Hashable {
+  let pids: [Int32]
+
+  init?(argument: String) {
+    let parts = argument.split(separator: ",", omittingEmptySubsequences: false)
+    pids = parts.compactMap { Int32($0) }.filter { $0 > 0 }
+    guard !pids.isEmpty, pids.count == parts.count else { return nil }
+  }
+}
+
 extension Backend: ExpressibleByArgument {}
 
 /// What to attach to and how: shared by the commands that capture.
 struct TargetOptions: ParsableArguments {
-  @Option(name: [.short, .long], help: "The process to watch.")
-  var pid: Int32
+  @Option(
+    name: [.short, .long], help: "The process to watch; several: 12,34 or -p 12 -p 34.")
+  var pid: [PIDList]
+
+  @Option(help: "Processes that may be traced at one time.")
+  var maxProcesses: Int?
 
   @Option(
     help: ArgumentHelp(
@@ -72,11 +87,17 @@ struct TargetOptions: ParsableArguments {
   @Option(help: "Attach by session, multi or perf only, instead of the best that works.")
   var backend: Backend?
 
+  @Flag(help: "Probe functions at entry and return only, never inside of them.")
+  var noOneTrap = false
+
   @Flag(help: "Follow frame pointers only, without the target's call frame information.")
   var noUnwindTables = false
 
   func validate() throws {
-    guard pid > 0 else { throw ValidationError("--pid must be a positive number") }
+    guard !pids.isEmpty else { throw ValidationError("--pid is needed: the process to watch") }
+    if let maxProcesses, !(1...4096).contains(maxProcesses) {
+      throw ValidationError("--max-processes must be between 1 and 4096")
+    }
     guard (1...(1 << 26)).contains(maxLive) else {
       throw ValidationError("--max-live must be between 1 and 67108864")
     }
@@ -89,9 +110,16 @@ struct TargetOptions: ParsableArguments {
     }
   }
 
+  /// The pids asked for, each once.
+  var pids: [Int32] {
+    var seen: Set<Int32> = []
+    return pid.flatMap(\.pids).filter { seen.insert($0).inserted }
+  }
+
   var capture: CaptureOptions {
     CaptureOptions(
       minSize: minSize?.bytes ?? 0, maxSize: maxSize?.bytes ?? .max, maxLive: maxLive, maxSites: maxSites,
-      maxFrames: depth, backend: backend, usesUnwindTables: !noUnwindTables)
+      maxFrames: depth, maxProcesses: maxProcesses ?? max(pids.count, 1), usesOneTrap: !noOneTrap,
+      backend: backend, usesUnwindTables: !noUnwindTables)
   }
 }

@@ -39,9 +39,9 @@ struct Top: AsyncParsableCommand {
 
   func run() async throws {
     let file = try OutputFile(path: nil)
-    let session = try Session.open(target)
+    let session = try await Session.open(target, keepsEnded: false)
     let builder = ProfileBuilder(session)
-    let waiter = Waiter(session.target)
+    var waiter = Waiter()
     let width = Environment.terminalWidth
     var tracker = GrowthTracker()
     var ended: String?
@@ -49,13 +49,7 @@ struct Top: AsyncParsableCommand {
     var next = monotonicSeconds()
     while ended == nil, shown < count ?? .max {
       next += interval.seconds
-      switch waiter.wait(until: next) {
-      case .interrupted: ended = "interrupted"
-      case .targetExited: ended = "target exited"
-      case .timeout: break
-      }
-      await session.capture.maintain()
-      builder.refreshMappings()
+      ended = try await watch(session, until: next, &waiter, builder)
       let snapshot = try await session.capture.snapshot(olderThan: older?.seconds ?? 0)
       tracker.add(snapshot)
       let rows = top ?? (width == nil ? 10 : max(Environment.terminalHeight - 6, 3))
@@ -71,5 +65,20 @@ struct Top: AsyncParsableCommand {
       shown += 1
     }
     await session.capture.detach()
+  }
+
+  /// Waits for the next reading; the reason to stop if there is one.
+  private func watch(
+    _ session: Session, until next: Double, _ waiter: inout Waiter, _ builder: ProfileBuilder
+  ) async throws -> String? {
+    while true {
+      waiter.watch(Array(session.running.values))
+      let isInterrupted = waiter.wait(until: await session.nextLook(atLatest: next)) == .interrupted
+      let isLeft = try await session.look()
+      builder.refreshMappings()
+      if isInterrupted { return "interrupted" }
+      if !isLeft { return "target exited" }
+      if monotonicSeconds() >= next { return nil }
+    }
   }
 }

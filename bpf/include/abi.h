@@ -47,6 +47,7 @@ enum drip_loss {
 	DRIP_LOSS_TRUNCATED_STACKS,
 	DRIP_LOSS_UNREADABLE_STACKS,
 	DRIP_LOSS_UNMATCHED_FREES,
+	DRIP_LOSS_COLLIDING_SITES,
 	DRIP_LOSS_COUNT,
 };
 
@@ -70,7 +71,11 @@ enum {
 	DRIP_FRAMES = 128,         /* deepest stack stored */
 	DRIP_BLOCK_FRAMES = 16,    /* frames in one block of the frame store */
 	DRIP_SITE_PROBES = 16,     /* slots tried for a site before it counts as full */
-	DRIP_WINDOW = 512,         /* words of user stack read at once: one page */
+	DRIP_WINDOW = 1024,        /* words of user stack kept at once */
+	DRIP_FIRST_READ = 256,     /* words read at first: enough for most stacks, and no dearer than a few */
+	DRIP_MEMO_WORDS = 160,     /* words of the stack that a remembered walk may depend on */
+	DRIP_MEMOS = 2048,         /* walks remembered; a power of two */
+	DRIP_FUNCTIONS = 32,       /* functions of one process that may be probed from the inside */
 	DRIP_MAPPINGS = 512,       /* executable mappings a process may have; more use frame pointers */
 	DRIP_RULES = 16384,
 	DRIP_ROWS_PER_CHUNK = 1024,
@@ -106,8 +111,8 @@ struct drip_site {
 	drip_u32 first_block; /* of the frame store */
 	drip_u16 frame_count;
 	drip_u16 process;
-	drip_u64 end; /* enum drip_end */
-	drip_u64 reserved;
+	drip_u64 end;   /* enum drip_end */
+	drip_u64 check; /* a second hash of the same frames, so that a collision of the first is noticed */
 };
 
 struct drip_frame_block {
@@ -117,16 +122,21 @@ struct drip_frame_block {
 /* A call that was entered and has not returned. Kept per thread, so an allocator's own inner calls are
  * seen to be inner. For realloc the old object is held here, out of the table, until its fate is known. */
 struct drip_call {
-	drip_u64 sp;
+	drip_u64 sp;      /* of the return address; for DRIP_REMEMBERED too */
 	drip_u64 size;
 	drip_u64 pointer; /* realloc: the old address; posix_memalign: where the result will be */
 	drip_u64 old_size;
+	drip_u64 seen;    /* on trial: the result that an inner site told */
 	drip_u32 old_site;
 	drip_u32 old_birth;
-	drip_u8 op;
+	drip_u8 op;       /* enum drip_op, or DRIP_REMEMBERED */
 	drip_u8 has_old;
 	drip_u8 zero_size;
-	drip_u8 reserved[5];
+	drip_u8 function; /* its number if it is on trial; DRIP_FUNCTIONS otherwise */
+	drip_u8 hits;     /* on trial: inner sites that told a result */
+	drip_u8 told;     /* on trial: an inner site told the size */
+	drip_u8 nested;   /* on trial: another probed function was called inside */
+	drip_u8 wrong;    /* on trial: an inner site contradicted the entry */
 };
 
 struct drip_calls {
@@ -134,13 +144,54 @@ struct drip_calls {
 	struct drip_call call[DRIP_CALLS];
 };
 
+/* A call that one-trap sites have in hand: the size was seen, the result not yet. It is no call in flight. */
+#define DRIP_REMEMBERED 100
+
+/* What is going on with a traced process. */
+enum drip_state {
+	DRIP_STATE_OFF = 0,
+	DRIP_STATE_ON = 1,
+	DRIP_STATE_EXECED = 2, /* another program runs in it now: nothing is counted until user space has looked */
+};
+
+struct drip_target {
+	drip_u32 state;
+	drip_u32 one_trap; /* bit f: function f is counted by its inner sites */
+	drip_u32 forks;    /* children born since the start of the watch */
+	drip_u32 execs;
+};
+
+/* How the inner sites of one function have done against its entry and return. */
+struct drip_trial {
+	drip_u64 agreed;
+	drip_u64 disagreed;
+	drip_u64 nested;
+};
+
+/* The cookie of an entry probe: op | process << 8 | function << 24. That of an inner site: */
+enum drip_inner_cookie {
+	DRIP_INNER_ROLE = 0,       /* 2 bits: enum drip_role */
+	DRIP_INNER_CONDITION = 2,  /* 4 bits: the condition of the jump, as in its opcode */
+	DRIP_INNER_EDGE = 6,       /* 2 bits: 0 both ways, 1 when it falls through, 2 when it jumps */
+	DRIP_INNER_PROCESS = 8,    /* 16 bits */
+	DRIP_INNER_FUNCTION = 24,  /* 8 bits */
+	DRIP_INNER_RESULT = 32,    /* 6 bits: a place: 0..15 a register, 16 + n the n-th word of the stack */
+	DRIP_INNER_SIZE = 38,      /* 6 bits: a place */
+	DRIP_INNER_FP = 44,        /* 6 bits: a place: the caller's frame pointer */
+	DRIP_INNER_FRAME = 50,     /* 8 bits: words from rsp to the canonical frame address */
+};
+
+enum drip_role {
+	DRIP_ROLE_RECORD = 1,
+	DRIP_ROLE_REMEMBER = 2,
+	DRIP_ROLE_SETTLE = 3,
+};
+
 /* The one place for counters that are not a site's. */
 struct drip_status {
 	drip_u64 losses[DRIP_LOSS_COUNT];
 	drip_u64 sites;       /* slots claimed */
 	drip_u64 next_block;  /* first free block of the frame store */
-	drip_u64 enabled;     /* 0: nothing is counted. Set once every probe is in place, so that no object is
-	                       * seen born by one probe and missed by another that was not attached yet. */
 };
 
 /* How to find the caller's frame; compiled from .eh_frame, see Binaries/Unwinding. */
@@ -196,6 +247,8 @@ struct drip_mapping {
 struct drip_process {
 	drip_u32 mapping_count;
 	drip_u32 active; /* in the even one of the two: which is to be used */
+	drip_u32 generation; /* another one for every content, so that no remembered walk outlives its tables */
+	drip_u32 reserved;
 	struct drip_mapping mapping[DRIP_MAPPINGS];
 	drip_u64 pc_cache[DRIP_PC_CACHE]; /* pc << 16 | rule: one word, so it cannot tear */
 };
@@ -209,12 +262,36 @@ struct drip_scratch {
 	drip_u64 sp;
 	drip_u64 fp;
 	drip_u64 hash;
+	drip_u64 check;
 	drip_u64 window_base;
 	drip_u32 window_words;
 	drip_u32 end;
-	drip_u64 word;
+	drip_u64 start_pc; /* where the walk began: return address, canonical frame address, frame pointer */
+	drip_u64 start_sp;
+	drip_u64 start_fp;
+	drip_u32 reads; /* words that the walk depends on; more than DRIP_MEMO_WORDS: not to be remembered */
+	drip_u32 extent; /* words above start_sp that these reach to */
+	drip_u64 read_word[DRIP_MEMO_WORDS];
+	drip_u16 read_at[DRIP_MEMO_WORDS]; /* in words above start_sp */
 	drip_u64 frame[DRIP_FRAMES];
 	drip_u64 window[DRIP_WINDOW];
+};
+
+/* A walk that was done before. A walk is a function of where it starts, of the words that it reads and of the
+ * process's tables; when all of those are the same again, so is the stack, and its site is known without a walk. */
+struct drip_memo {
+	drip_u64 version; /* odd while it is being written */
+	drip_u64 pc;
+	drip_u64 sp;
+	drip_u64 fp;
+	drip_u32 generation;
+	drip_u32 site;
+	drip_u16 process;
+	drip_u16 count;  /* a multiple of 4: padded with its last entry */
+	drip_u16 extent; /* words above sp that must be at hand */
+	drip_u16 end;    /* enum drip_end */
+	drip_u64 word[DRIP_MEMO_WORDS];
+	drip_u16 at[DRIP_MEMO_WORDS];
 };
 
 /* Sizes and offsets for Swift, which need not import the long arrays as tuples to know them. */
@@ -226,13 +303,18 @@ enum {
 	DRIP_PROCESS_CACHE_AT = __builtin_offsetof(struct drip_process, pc_cache),
 	DRIP_ROW_CHUNK_BYTES = sizeof(struct drip_row_chunk),
 	DRIP_SCRATCH_BYTES = sizeof(struct drip_scratch),
+	DRIP_MEMO_BYTES = sizeof(struct drip_memo),
+	DRIP_TRIAL_BYTES = sizeof(struct drip_trial),
+	DRIP_PROCESS_GENERATION_AT = __builtin_offsetof(struct drip_process, generation),
 };
 
 _Static_assert(sizeof(struct drip_bucket) == 128, "two cache lines");
 _Static_assert(sizeof(struct drip_object) == 16, "value of the overflow map");
 _Static_assert(sizeof(struct drip_site) == 64, "a cache line");
-_Static_assert(sizeof(struct drip_call) == 48, "drip_call");
-_Static_assert(sizeof(struct drip_calls) == 448, "drip_calls");
+_Static_assert(sizeof(struct drip_call) == 56, "drip_call");
+_Static_assert(sizeof(struct drip_calls) == 512, "eight cache lines");
+_Static_assert(sizeof(struct drip_target) == 16, "drip_target");
+_Static_assert(DRIP_MEMO_WORDS % 4 == 0, "compared by fours");
 _Static_assert(sizeof(struct drip_rule) == 8, "drip_rule");
 _Static_assert(sizeof(struct drip_page) == 8, "drip_page");
 _Static_assert(sizeof(struct drip_mapping) == 32, "drip_mapping");

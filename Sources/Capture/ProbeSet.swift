@@ -1,0 +1,147 @@
+import CProbes
+import Libbpf
+import Probes
+import Processes
+import Profile
+
+/// The probes of one process, and the trials of those that go inside of functions. Dropping it detaches.
+final class ProbeSet {
+  /// A function that is probed from the inside, or may be.
+  private final class Function {
+    enum Stage: Equatable {
+      /// Entry and return count; what the inner sites tell is compared with them.
+      case trial
+      /// The inner sites count; calls that were entered before are still to return.
+      case draining
+      /// The inner sites count alone.
+      case inside
+      /// The inner sites told something else, or another allocator function is called inside: entry and return
+      /// go on counting.
+      case refused
+    }
+
+    let name: String
+    let number: Int
+    var stage = Stage.trial
+    var entry = Links()
+    var inner = Links()
+
+    init(name: String, number: Int) {
+      self.name = name
+      self.number = number
+    }
+  }
+
+  /// Calls that must agree before the inner sites are trusted.
+  private static let enough: UInt64 = 32
+
+  private let number: Int
+  private let slot: Int
+  private let pid: Int32
+  private var base = Links()
+  private var functions: [Function] = []
+  /// Facts about the probes that a reader of the results should know.
+  private(set) var notes: [String] = []
+
+  /// Attaches all probes of a plan to one process; nothing counts before its state says so.
+  init(_ plan: ProbePlan, process number: Int, pid: Int32, kernel: borrowing KernelHalf, usesOneTrap: Bool)
+    throws(LibbpfError)
+  {
+    self.number = number
+    self.pid = pid
+    slot = number & (kernel.layout.processes - 1)
+    // An earlier process in this place has left its counts.
+    let firstTrial = slot * Int(DRIP_FUNCTIONS)
+    kernel.trials.withMutableElements(drip_trial.self) { trials in
+      for index in 0..<Int(DRIP_FUNCTIONS) { trials[firstTrial + index] = drip_trial() }
+    }
+    for file in plan.files {
+      let place = KernelHalf.Place(path: file.path, pid: pid)
+      let frees = file.sites.filter { $0.call == .free }
+      base.add(try kernel.attachFrees(frees.map { location($0) }, place))
+      let inner = usesOneTrap ? file.oneTrap : []
+      let entered = file.sites.filter { site in
+        site.needsReturn && !inner.contains { $0.entryFileOffset == site.fileOffset }
+      }
+      base.add(try kernel.attachCalls(entered.map { location($0) }, place))
+      for function in inner { try add(function, file, place, kernel) }
+    }
+  }
+
+  private func add(
+    _ function: OneTrapFunction, _ file: ProbedFile, _ place: KernelHalf.Place, _ kernel: borrowing KernelHalf
+  ) throws(LibbpfError) {
+    guard let site = file.sites.first(where: { $0.fileOffset == function.entryFileOffset }) else { return }
+    let next = functions.count
+    let cookies = function.sites.map { ProbeCookie.inner($0.site, process: number, function: next) }
+    guard next < Int(DRIP_FUNCTIONS), !cookies.contains(nil) else {
+      base.add(try kernel.attachCalls([location(site)], place))
+      return
+    }
+    let made = Function(name: function.names.first ?? "a function", number: next)
+    made.entry = try kernel.attachCalls([location(site, function: next)], place)
+    made.inner = try kernel.attachInner(
+      zip(function.sites, cookies).compactMap { located, cookie in
+        cookie.map { ProbeLocation(fileOffset: located.fileOffset, cookie: $0) }
+      }, place)
+    functions.append(made)
+  }
+
+  private func location(_ site: ProbeSite, function: Int = ProbeCookie.noFunction) -> ProbeLocation {
+    ProbeLocation(
+      fileOffset: site.fileOffset, cookie: ProbeCookie.entry(site, process: number, function: function))
+  }
+
+  /// Some function has not been decided on yet.
+  var isOnTrial: Bool { functions.contains { $0.stage == .trial || $0.stage == .draining } }
+
+  /// Names of the functions that one trap a call tells about.
+  var oneTrapFunctions: [String] { functions.filter { $0.stage == .inside }.map(\.name) }
+
+  /// Looks how the trials go, and switches functions over. To be called now and then.
+  func advance(_ kernel: borrowing KernelHalf) {
+    for function in functions {
+      switch function.stage {
+      case .trial: judge(function, kernel)
+      case .draining where !isInFlight(function, kernel):
+        function.stage = .inside
+        function.entry = Links()
+      case .draining, .inside, .refused: break
+      }
+    }
+  }
+
+  private func judge(_ function: Function, _ kernel: borrowing KernelHalf) {
+    let trial = kernel.trials.withElements(drip_trial.self) {
+      $0[slot * Int(DRIP_FUNCTIONS) + function.number]
+    }
+    if trial.disagreed > 0 || trial.nested > 0 {
+      function.stage = .refused
+      function.inner = Links()
+      notes.append(
+        trial.disagreed > 0
+          ? "\(function.name): sites inside of it contradicted entry and return in \(trial.disagreed) of "
+            + "\(trial.agreed + trial.disagreed) calls; it is probed at entry and return"
+          : "\(function.name) calls other allocator functions; it is probed at entry and return")
+    } else if trial.agreed >= Self.enough {
+      function.stage = .draining
+      kernel.change(slot) { $0.one_trap |= 1 << UInt32(function.number) }
+    }
+  }
+
+  /// Whether a call that was seen to be entered has not returned: its entry probe's return half is still needed.
+  private func isInFlight(_ function: Function, _ kernel: borrowing KernelHalf) -> Bool {
+    let number = UInt8(function.number)
+    let group = UInt64(UInt32(bitPattern: pid))
+    return kernel.inflight.withBytes { start in
+      for bucket in 0..<Int(DRIP_CALL_BUCKETS) {
+        let owners = (start + bucket * Int(DRIP_CALLS_BYTES)).assumingMemoryBound(to: UInt64.self)
+        let calls = UnsafeRawPointer(owners + Int(DRIP_CALLS)).assumingMemoryBound(to: drip_call.self)
+        for index in 0..<Int(DRIP_CALLS) where owners[index] >> 32 == group {
+          if calls[index].function == number, calls[index].op != UInt8(DRIP_REMEMBERED) { return true }
+        }
+      }
+      return false
+    }
+  }
+}

@@ -1,0 +1,122 @@
+import Binaries
+import CProbes
+import Libbpf
+import Processes
+
+/// The unwind tables of all code files of all traced processes: each file is read and compiled once, however many
+/// processes map it. Small files are compiled before the attach, large ones after it, so that a program of 200 MiB
+/// does not hold up the first count.
+struct UnwindLibrary {
+  /// Files are told apart as the kernel does.
+  struct FileID: Hashable {
+    let deviceMajor: UInt32
+    let deviceMinor: UInt32
+    let inode: UInt64
+
+    init(_ mapping: MemoryMapping) {
+      deviceMajor = mapping.deviceMajor
+      deviceMinor = mapping.deviceMinor
+      inode = mapping.inode
+    }
+  }
+
+  private struct File {
+    let path: String
+    let elf: ELFFile
+    let ehFrameAddress: UInt64
+    let ehFrameOffset: UInt64
+    let ehFrameSize: Int
+    var isCompiled = false
+    var table: UnwindTable?
+    var placement: UnwindStore.Placement?
+  }
+
+  /// .eh_frame bytes that may be compiled before the attach: about a quarter of a second.
+  private static let bytesBeforeAttach = 1_200_000
+  /// .eh_frame bytes a row takes, on the low side (measured 5.8 to 6.6), so that the tables are large enough.
+  private static let bytesPerRow = 5
+
+  private let isEnabled: Bool
+  private var files: [FileID: File] = [:]
+  private var store = UnwindStore()
+  private(set) var notes: [String] = []
+
+  init(isEnabled: Bool) { self.isEnabled = isEnabled }
+
+  /// Rows that all files seen so far will need, roughly and on the high side.
+  var estimatedRows: Int { files.values.reduce(0) { $0 + $1.ehFrameSize / Self.bytesPerRow } }
+  /// 64 KiB pages of text in all files.
+  var pageCount: Int { files.values.reduce(0) { $0 + $1.elf.executableSpan / 65_536 + 2 } }
+  var hasPending: Bool { files.values.contains { !$0.isCompiled } }
+
+  /// Opens the files behind mappings that were not seen before.
+  mutating func open(_ mappings: [MemoryMapping], pid: Int32) {
+    guard isEnabled else { return }
+    for mapping in mappings where mapping.inode != 0 {
+      let id = FileID(mapping)
+      guard files[id] == nil, let path = try? MemoryMap.openableFile(pid: pid, mapping: mapping),
+        let bytes = try? FileBytes(path: path), let elf = try? ELFFile(bytes),
+        let section = elf.section(named: ".eh_frame"), section.size < 1 << 30
+      else { continue }
+      files[id] = File(
+        path: mapping.path, elf: elf, ehFrameAddress: section.address, ehFrameOffset: section.offset,
+        ehFrameSize: Int(section.size))
+    }
+  }
+
+  /// Compiles the files that wait, smallest first, and writes their tables; all of them, or as many as may hold up
+  /// an attach.
+  mutating func install(into kernel: borrowing KernelHalf, isBeforeAttach: Bool) {
+    var spent = 0
+    let pending = files.filter { !$0.value.isCompiled }.sorted { $0.value.ehFrameSize < $1.value.ehFrameSize }
+    for (id, file) in pending {
+      spent += file.ehFrameSize
+      if isBeforeAttach, spent > Self.bytesBeforeAttach { break }
+      compile(id)
+    }
+    for id in files.keys where files[id]?.table != nil && files[id]?.placement == nil { place(id, kernel) }
+  }
+
+  /// The maps that the tables were placed in are gone (a backend was given up).
+  mutating func forgetPlacements() {
+    store = UnwindStore()
+    for id in files.keys { files[id]?.placement = nil }
+  }
+
+  /// The mapping as the kernel half wants it.
+  func entry(_ mapping: MemoryMapping) -> drip_mapping {
+    var entry = drip_mapping(begin: mapping.start, end: mapping.end, bias: 0, first_page: 0, page_count: 0)
+    guard mapping.inode != 0, let file = files[FileID(mapping)], let placement = file.placement,
+      let address = file.elf.address(ofFileOffset: mapping.fileOffset)
+    else { return entry }
+    // pc - bias counts from the first byte of the table's first page.
+    entry.bias = mapping.start &- address &+ placement.basePage << 16
+    entry.first_page = UInt32(placement.firstPage)
+    entry.page_count = UInt32(placement.pageCount)
+    return entry
+  }
+
+  /// Whether the file behind a mapping has call frame information.
+  func hasTable(_ mapping: MemoryMapping) -> Bool { (files[FileID(mapping)]?.ehFrameSize ?? 0) > 8 }
+
+  private mutating func compile(_ id: FileID) {
+    guard let file = files[id] else { return }
+    files[id]?.isCompiled = true
+    guard let bytes = try? file.elf.bytes(at: file.ehFrameOffset, count: file.ehFrameSize) else {
+      notes.append("\(file.path): call frame information unreadable, following frame pointers there")
+      return
+    }
+    files[id]?.table = UnwindTable.compile(ehFrame: bytes, address: file.ehFrameAddress)
+  }
+
+  private mutating func place(_ id: FileID, _ kernel: borrowing KernelHalf) {
+    guard let file = files[id], let table = file.table else { return }
+    files[id]?.placement = store.install(table, rules: kernel.rules, pages: kernel.pages, rows: kernel.rows)
+    guard files[id]?.placement == nil else { return }
+    if !table.rows.isEmpty {
+      notes.append("\(file.path): no room for its unwind table, following frame pointers there")
+    }
+    // It will not find room later either.
+    files[id]?.table = nil
+  }
+}

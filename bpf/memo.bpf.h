@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * Remembered walks. A walk depends on where it starts, on the words of the stack that it reads (return addresses,
+ * saved frame pointers), and on the process's tables. When the start is one that was seen before, those few words are
+ * compared with what they were: if all are the same, the stack is the same, without any doubt, and its site is known.
+ * That costs one block read and a comparison of some ns a frame instead of a walk and a search for the site. */
+#ifndef DRIP_MEMO_BPF_H
+#define DRIP_MEMO_BPF_H
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, DRIP_MEMOS);
+	__type(key, __u32);
+	__type(value, struct drip_memo);
+} memos SEC(".maps");
+
+static __always_inline struct drip_memo *memo_of(struct drip_scratch *s, __u32 process)
+{
+	__u64 hash = (s->start_pc ^ s->start_sp << 13 ^ s->start_fp << 29 ^ process) * 0x9E3779B97F4A7C15ULL;
+	__u32 index = hash >> 32 & (DRIP_MEMOS - 1);
+
+	return bpf_map_lookup_elem(&memos, &index);
+}
+
+/* Whether the stack above s->start_sp is the remembered one. The window must hold s->start_sp. A function of its own,
+ * as the next one: the verifier then looks at each loop once. */
+__noinline int memo_holds(struct drip_memo *m, struct drip_scratch *s, __u32 process, __u32 generation)
+{
+	__u64 version, difference;
+	__u32 first, extent, count;
+
+	if (!m || !s)
+		return false;
+	version = *(volatile __u64 *)&m->version;
+	first = (s->start_sp - s->window_base) >> 3;
+	extent = m->extent;
+	count = m->count;
+	if (version & 1)
+		return false;
+	difference = (m->pc ^ s->start_pc) | (m->sp ^ s->start_sp) | (m->fp ^ s->start_fp) |
+		(m->generation ^ generation) | (m->process ^ process);
+	if (difference || !count || count > DRIP_MEMO_WORDS || first >= 256 || extent > DRIP_WINDOW - 256)
+		return false;
+	if (first + extent > s->window_words) {
+		/* The first read went as far as most stacks go; here is more to compare. */
+		__u32 words = s->window_words, more = first + extent - words;
+
+		OPAQUE(words);
+		OPAQUE(more);
+		if (words > DRIP_FIRST_READ || more > DRIP_WINDOW - DRIP_FIRST_READ)
+			return false;
+		if (bpf_probe_read_user(&s->window[words], more * 8, (void *)(s->window_base + words * 8)))
+			return false;
+		s->window_words = words + more;
+	}
+	for (__u32 i = 0; i < DRIP_MEMO_WORDS; i += 4) {
+		if (i >= count)
+			break;
+		difference = s->window[(m->at[i] + first) & (DRIP_WINDOW - 1)] ^ m->word[i];
+		difference |= s->window[(m->at[i + 1] + first) & (DRIP_WINDOW - 1)] ^ m->word[i + 1];
+		difference |= s->window[(m->at[i + 2] + first) & (DRIP_WINDOW - 1)] ^ m->word[i + 2];
+		difference |= s->window[(m->at[i + 3] + first) & (DRIP_WINDOW - 1)] ^ m->word[i + 3];
+		if (difference)
+			return false;
+	}
+	return *(volatile __u64 *)&m->version == version;
+}
+
+/* Remembers the walk in `s`. Another CPU that writes the same slot at this moment has the better of it. */
+__noinline int memo_write(struct drip_memo *m, struct drip_scratch *s, __u32 process, __u32 generation, __u32 site)
+{
+	__u64 version;
+	__u32 count;
+
+	if (!m || !s)
+		return 0;
+	version = m->version;
+	count = s->reads;
+	if (!count || count > DRIP_MEMO_WORDS || version & 1)
+		return 0;
+	if (__sync_val_compare_and_swap(&m->version, version, version + 1) != version)
+		return 0;
+	/* Comparing goes by fours: the last word stands for what is missing to the next multiple. */
+	for (__u32 i = 0; i < 3; i++) {
+		__u32 last = s->reads - 1, next = s->reads;
+
+		if (!(next & 3))
+			break;
+		OPAQUE(last);
+		OPAQUE(next);
+		if (last >= DRIP_MEMO_WORDS || next >= DRIP_MEMO_WORDS)
+			break;
+		s->read_word[next] = s->read_word[last];
+		s->read_at[next] = s->read_at[last];
+		s->reads = next + 1;
+	}
+	bpf_probe_read_kernel(m->word, sizeof(m->word), s->read_word);
+	bpf_probe_read_kernel(m->at, sizeof(m->at), s->read_at);
+	m->pc = s->start_pc;
+	m->sp = s->start_sp;
+	m->fp = s->start_fp;
+	m->generation = generation;
+	m->site = site;
+	m->process = process;
+	m->count = (count + 3) & ~3U;
+	m->extent = s->extent;
+	m->end = s->end;
+	__sync_lock_test_and_set(&m->version, version + 2);
+	return 1;
+}
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * From a call stack to its site, and from a result to an object in the table. */
+#ifndef DRIP_RECORD_BPF_H
+#define DRIP_RECORD_BPF_H
+
+const volatile __u64 epoch_ns = 0; /* births count from here */
+const volatile __u64 min_size = 0;
+const volatile __u64 max_size = ~0ULL;
+
+static __always_inline __u32 birth_now(void)
+{
+	return (bpf_ktime_get_ns() - epoch_ns) >> DRIP_BIRTH_SHIFT;
+}
+
+static __always_inline bool wanted(__u64 size)
+{
+	return size >= min_size && size <= max_size;
+}
+
+/* The site of the stack that starts where `s` says, whose first words are in the window. Never fails: without room
+ * it is DRIP_NO_SITE. */
+static __always_inline __u32 site_of_stack(struct drip_scratch *s, __u32 process)
+{
+	struct drip_process *p = process_image(process);
+	struct drip_memo *m = memo_of(s, process);
+	__u32 site, end;
+
+	if (!p || !m)
+		return DRIP_NO_SITE;
+	if (memo_holds(m, s, process, p->generation)) {
+		site = m->site;
+		end = m->end;
+	} else {
+		walk(s, p);
+		site = site_of(s, process);
+		end = s->end;
+		if (site != DRIP_NO_SITE)
+			memo_write(m, s, process, p->generation, site);
+	}
+	if (end == DRIP_END_TRUNCATED)
+		lose(DRIP_LOSS_TRUNCATED_STACKS);
+	else if (end == DRIP_END_UNREADABLE)
+		lose(DRIP_LOSS_UNREADABLE_STACKS);
+	return site;
+}
+
+/* Enters a new object and counts it at its site. The old object at this address, if there is one, was freed unseen. */
+static __always_inline void record(__u32 process, __u64 address, __u64 size, __u32 site)
+{
+	struct drip_object object = {.size = size, .site = site, .birth = birth_now()}, stale = {};
+	__u64 key = object_key(address, process);
+
+	if (table_remove(key, &stale)) {
+		lose(DRIP_LOSS_STALE_ADDRESSES);
+		count_free(stale.site, stale.size);
+	}
+	if (table_insert(key, &object))
+		count_alloc(site, size);
+	else
+		lose(DRIP_LOSS_TABLE_FULL);
+}
+
+#endif
