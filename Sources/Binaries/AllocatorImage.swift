@@ -90,7 +90,8 @@ public struct AllocatorImage: Sendable, Hashable {
     for interface in AllocatorNames.interfaces where images.first?.kind != interface.kind {
       guard interface.telltales.contains(where: { symbols[$0] != nil }) else { continue }
       let entries = Self.entries(interface.functions, symbols, elf)
-      guard entries.contains(where: { $0.call == .free }), entries.contains(where: { $0.call != .free }) else {
+      guard entries.contains(where: { $0.call == .free }), entries.contains(where: { $0.call != .free })
+      else {
         continue
       }
       images.append(AllocatorImage(kind: interface.kind, isPrivate: true, entries: entries))
@@ -149,16 +150,27 @@ public struct AllocatorImage: Sendable, Hashable {
   /// seen there, and once. Functions of the C library's names stay; their blocks are known by them.
   private static func withoutFronts(_ entries: [Entry], _ elf: ELFFile) -> [Entry] {
     let plain = Set(AllocatorNames.c.map(\.name))
-    var kept = entries
+    let slots = elf.symbolsBySlot()
+    var leadsTo: [UInt64: Set<UInt64>] = [:]
     for entry in entries where plain.isDisjoint(with: entry.names) {
       // Of the same kind: a function that frees a block may allocate first, and the reverse.
-      let others = kept.filter { $0.address != entry.address && ($0.call == .free) == (entry.call == .free) }
+      let others = entries.filter {
+        $0.address != entry.address && ($0.call == .free) == (entry.call == .free)
+      }
       let flow = FunctionFlow(
-        of: entry.address, in: elf, stoppingAt: Set(others.map(\.address)), assumesPointer: entry.call == .free)
-      guard flow.isComplete, flow.returns.isEmpty, !flow.reached.isEmpty else { continue }
-      kept.removeAll { $0.address == entry.address }
+        of: entry.address, in: elf, slots: slots, stoppingAt: Set(others.map(\.address)),
+        assumesPointer: entry.call == .free, untilReturn: true)
+      if flow.isComplete, flow.returns.isEmpty, !flow.reached.isEmpty {
+        leadsTo[entry.address] = flow.reached
+      }
     }
-    return kept
+    // From the functions that stay backwards: of those that lead into one another in a ring all stay.
+    var dropped: Set<UInt64> = []
+    while let next = leadsTo.first(where: { $0.value.allSatisfy { leadsTo[$0] == nil } }) {
+      dropped.insert(next.key)
+      leadsTo[next.key] = nil
+    }
+    return entries.filter { !dropped.contains($0.address) }
   }
 
   /// A function that does nothing but jump to another entry, as `operator delete` does to free, is seen there:

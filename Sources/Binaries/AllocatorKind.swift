@@ -24,7 +24,8 @@ extension AllocatorImage {
 
   private static func libcKind(of symbols: [String: ELFSymbol], soname: String?) -> Kind? {
     if AllocatorNames.muslFunctions.contains(where: { symbols[$0] != nil }) { return .musl }
-    if symbols["__libc_malloc"] != nil, AllocatorNames.glibcFunctions.contains(where: { symbols[$0] != nil }) {
+    if symbols["__libc_malloc"] != nil, AllocatorNames.glibcFunctions.contains(where: { symbols[$0] != nil })
+    {
       return .glibc
     }
     return soname?.hasPrefix("libc.musl") == true ? .musl : nil

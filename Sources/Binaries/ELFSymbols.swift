@@ -49,7 +49,11 @@ extension ELFFile {
       for name in found.keys where found[name]?.isLocal == false { found[name]?.isExported = true }
     }
     let others: [ELFFile]
-    if hasSymbolTable { others = [self] } else { others = [MiniDebugInfo.read(from: self)].compactMap(\.self) }
+    if hasSymbolTable {
+      others = [self]
+    } else {
+      others = [MiniDebugInfo.read(from: self)].compactMap(\.self)
+    }
     for file in others {
       guard let table = file.table(ofType: Section.symbolTable) else { continue }
       for (name, symbol) in try search.run(table, file.bytes) {

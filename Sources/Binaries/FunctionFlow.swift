@@ -10,13 +10,12 @@ struct FunctionFlow {
   private(set) var isComplete = true
 
   private static let mostInstructions = 4096
-  private static let mostBytes = 512
+  /// Decoding costs more than reading: few bytes at a time, for most runs are short.
+  private static let mostBytes = 64
 
   private let elf: ELFFile
   private let stops: Set<UInt64>
-  /// The functions behind the linkage table's stubs, nil for those of other files.
-  private var stubs: [UInt64: UInt64?] = [:]
-  private var namesOfStubs: [UInt64: String] = [:]
+  private let slots: [UInt64: UInt64]
 
   /// Functions that do not return, so that what stands behind their calls belongs to something else.
   private static let endless: Set<String> = [
@@ -26,10 +25,16 @@ struct FunctionFlow {
 
   /// Follows the code from the entry of a function.
   /// - Parameters:
+  ///   - slots: the file's `symbolsBySlot`, which is the same for all of its functions.
   ///   - stops: entries of other functions at which a way ends, whether they are called or jumped to.
+  ///   - untilReturn: one return is enough to know.
   ///   - assumesPointer: the first argument is no null pointer, so the test that many functions begin with fails.
-  init(of address: UInt64, in elf: ELFFile, stoppingAt stops: Set<UInt64> = [], assumesPointer: Bool = false) {
+  init(
+    of address: UInt64, in elf: ELFFile, slots: [UInt64: UInt64], stoppingAt stops: Set<UInt64> = [],
+    assumesPointer: Bool = false, untilReturn: Bool = false
+  ) {
     self.elf = elf
+    self.slots = slots
     self.stops = stops
     guard let disassembler = Disassembler() else {
       isComplete = false
@@ -37,7 +42,7 @@ struct FunctionFlow {
     }
     var seen: Set<UInt64> = []
     var open = [address]
-    while let start = open.popLast() {
+    while let start = open.popLast(), isComplete, !untilReturn || returns.isEmpty {
       follow(start, from: address, disassembler, assumesPointer, &seen, &open)
     }
     returns.sort()
@@ -61,7 +66,8 @@ struct FunctionFlow {
         at = instruction.address &+ instruction.size
         switch instruction.kind {
         case .straight: break
-        case .trap: return
+        case .trap:
+          if instruction.mnemonic != "syscall" { return }
         case .return:
           returns.append(instruction.address)
           return
@@ -74,13 +80,13 @@ struct FunctionFlow {
           let isNullTest = assumesPointer && previous == "test rdi, rdi" && instruction.mnemonic == "je"
           if stops.contains(target) { reached.insert(target) } else if !isNullTest { open.append(target) }
         case .call:
-          if let target = instruction.branchTarget {
-            let function = self.function(at: target)
-            if let function, stops.contains(function) {
-              reached.insert(function)
-              return
-            }
-            if Self.endless.contains(namesOfStubs[target] ?? "") { return }
+          guard let target = instruction.branchTarget else { break }
+          let stub = elf.linked(atStub: target, slots)
+          if Self.endless.contains(stub?.name ?? "") { return }
+          let function = stub?.address ?? target
+          if stops.contains(function) {
+            reached.insert(function)
+            return
           }
         }
         previous = instruction.text
@@ -88,19 +94,10 @@ struct FunctionFlow {
     }
   }
 
-  private mutating func target(of jump: Instruction) -> UInt64? {
-    jump.branchTarget.flatMap { function(at: $0) }
-  }
-
-  /// What is at an address that code leads to: the function of this file that a stub stands for, or the address
-  /// itself. Nil for another file's function.
-  private mutating func function(at address: UInt64) -> UInt64? {
-    if let known = stubs[address] { return known }
-    let name = elf.importedNames(atStubs: [address])[address]
-    namesOfStubs[address] = name
-    let symbol = name.flatMap { name in (try? elf.symbols(named: [name]))?[name] }
-    let function = name == nil ? address : symbol?.address
-    stubs.updateValue(function, forKey: address)
-    return function
+  /// The function or the place of this file that a jump leads to; nil if it cannot be told, or is another file's.
+  private func target(of jump: Instruction) -> UInt64? {
+    guard let target = jump.branchTarget else { return nil }
+    guard let stub = elf.linked(atStub: target, slots) else { return target }
+    return stub.address
   }
 }

@@ -27,7 +27,9 @@ public struct ProbePlan: Sendable, Hashable {
       .filter { $0.element.image != nil }
       .sorted { ($0.element.lookupRank, $0.offset) < ($1.element.lookupRank, $1.offset) }
       .map(\.element)
-    if let first = ordered.first, first.image?.kind == .sanitizer { throw .sanitizer(path: first.displayPath) }
+    if let first = ordered.first, first.image?.kind == .sanitizer {
+      throw .sanitizer(path: first.displayPath)
+    }
 
     var plan = ProbePlan(files: [])
     var bound: Set<String> = []
@@ -101,7 +103,8 @@ public struct ProbePlan: Sendable, Hashable {
     _ entries: [AllocatorImage.Entry], of image: AllocatorImage, in candidate: PlanCandidate
   ) throws(PlanError) {
     var file = ProbedFile(
-      path: candidate.path, displayPath: candidate.displayPath, allocator: image.kind, isPrivate: image.isPrivate)
+      path: candidate.path, displayPath: candidate.displayPath, allocator: image.kind,
+      isPrivate: image.isPrivate)
     for entry in entries { try add(entry, of: candidate, to: &file) }
     // Two allocators of one file may share a function: no probe stands twice at one place.
     for known in files where known.path == file.path {

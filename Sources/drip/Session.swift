@@ -16,7 +16,8 @@ final class Session {
   private let allocators: [String]
 
   private init(
-    capture: LiveCapture, running: [Int: TargetProcess], notes: [String], keepsEnded: Bool, allocators: [String]
+    capture: LiveCapture, running: [Int: TargetProcess], notes: [String], keepsEnded: Bool,
+    allocators: [String]
   ) {
     self.capture = capture
     self.allocators = allocators

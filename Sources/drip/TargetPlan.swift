@@ -56,7 +56,8 @@ enum TargetPlan {
     let slots = candidates[libc].elf.importSlots(of: ["malloc", "calloc", "realloc", "free"]).values.joined()
     let targets = Set(slots.compactMap { ProcessMemory.word(pid: pid, at: bias &+ $0) })
     for index in candidates.indices {
-      guard let image = candidates[index].image, let bias = Self.bias(of: modules[index], candidates[index].elf)
+      guard let image = candidates[index].image,
+        let bias = Self.bias(of: modules[index], candidates[index].elf)
       else { continue }
       candidates[index].isBound = image.entries.contains { targets.contains(bias &+ $0.address) }
     }

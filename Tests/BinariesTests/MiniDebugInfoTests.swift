@@ -3,7 +3,8 @@ import Testing
 
 @testable import Binaries
 
-@Suite("MiniDebugInfo", .enabled(if: ToyProgram.isPossible && SystemFile.exists("/usr/bin/xz"), "no xz-utils"))
+@Suite(
+  "MiniDebugInfo", .enabled(if: ToyProgram.isPossible && SystemFile.exists("/usr/bin/xz"), "no xz-utils"))
 struct MiniDebugInfoTests {
   private static let source = """
     #include <stdlib.h>
@@ -11,12 +12,14 @@ struct MiniDebugInfoTests {
     """
 
   /// A static program of which only the symbols are left, compressed.
-  private func stripped(_ program: ToyProgram, embedding contents: (String) throws -> Void) throws -> ELFFile {
+  private func stripped(_ program: ToyProgram, embedding contents: (String) throws -> Void) throws -> ELFFile
+  {
     let embedded = program.path + ".embedded"
     try contents(embedded)
     try ToyProgram.run("/usr/bin/strip", [program.path])
     try ToyProgram.run(
-      "/usr/bin/objcopy", ["--add-section", ".gnu_debugdata=" + embedded, program.path, program.path + ".mini"])
+      "/usr/bin/objcopy",
+      ["--add-section", ".gnu_debugdata=" + embedded, program.path, program.path + ".mini"])
     return try ELFFile(try FileBytes(path: program.path + ".mini"))
   }
 

@@ -94,7 +94,8 @@ struct ProbePlanTests {
       AllocatorImage(kind: .mimalloc, isPrivate: true, entries: calloc),
     ]
     let plan = try ProbePlan.make(candidates: [try candidate(Self.python, isExecutable: true), libc])
-    #expect(plan.files.map(\.isPrivate) == [false, true] && plan.files.map(\.allocator) == [.glibc, .mimalloc])
+    #expect(
+      plan.files.map(\.isPrivate) == [false, true] && plan.files.map(\.allocator) == [.glibc, .mimalloc])
     #expect(plan.files.map(\.path) == [Self.libc, Self.libc])
     #expect(Set(plan.sites.map(\.fileOffset)).count == plan.sites.count)
     // A private one is enough.
