@@ -56,7 +56,7 @@ demo: drip workloads
 	$(Q)Tests/demo build/drip Tests/Workloads/bin
 
 # The live tests run the very binary that users get; they find it through DRIP_BINARY.
-test: install-test drip workloads lint
+test: install-test drip workloads allocator-workloads lint
 	$(Q)DRIP_BINARY=$(CURDIR)/build/drip DRIP_WORKLOADS=$(CURDIR)/Tests/Workloads/bin \
 		$(SWIFT) test $(QUIET) --no-parallel
 

@@ -84,8 +84,7 @@ public struct AllocatorImage: Sendable, Hashable {
       for interface in AllocatorNames.interfaces where interface.kind == kind {
         functions += interface.functions
       }
-      var entries = Self.entries(functions, kind.isLibc ? visible : symbols, elf)
-      if kind == .unknown { entries = entries.filter { !isFrontOfMalloc($0, entries, elf) } }
+      let entries = Self.entries(functions, kind.isLibc ? visible : symbols, elf)
       images.append(AllocatorImage(kind: kind, isPrivate: isHidden, entries: entries))
     }
     for interface in AllocatorNames.interfaces where images.first?.kind != interface.kind {
@@ -112,10 +111,7 @@ public struct AllocatorImage: Sendable, Hashable {
       .filter { !$0.value.isIndirect }
     let own = AllocatorNames.interfaces.first { !prefix.isEmpty && $0.prefix == prefix }?.kind
     let kind = own ?? Self.kind(of: symbols, soname: elf.soname, isStatic: elf.isStaticProgram)
-    var entries = Self.entries(functions, symbols, elf)
-    if prefix.isEmpty, kind == .unknown || kind.isLibc {
-      entries = entries.filter { !isFrontOfMalloc($0, entries, elf) }
-    }
+    let entries = Self.entries(functions, symbols, elf)
     guard entries.contains(where: { $0.call == .free }), entries.contains(where: { $0.call != .free }) else {
       return nil
     }
@@ -146,23 +142,35 @@ public struct AllocatorImage: Sendable, Hashable {
       }
     }
     mergeForwarders(&entries, elf)
-    return entries
+    return withoutFronts(entries, elf)
   }
 
-  /// Whether an operator of C++ calls a C function of the allocator, as libstdc++'s do: what it allocates is seen
-  /// there, and a probe on it would only cost another trap. Where an allocator is known its operators are taken as
-  /// they are, for they have fast paths of their own.
-  private static func isFrontOfMalloc(_ entry: Entry, _ entries: [Entry], _ elf: ELFFile) -> Bool {
-    let operators = Set(AllocatorNames.operators.map(\.name))
-    guard entry.names.allSatisfy(operators.contains), let disassembler = Disassembler(),
-      let code = try? elf.code(at: entry.address, count: entry.size == 0 ? 64 : Int(min(entry.size, 4096)))
-    else { return false }
-    let targets = disassembler.directTargets(code, at: entry.address)
-    let imports = elf.importedNames(atStubs: Array(targets))
-    return targets.contains { target in
-      let called = entries.first { $0.address == target || $0.names.contains(imports[target] ?? "") }
-      return called.map { !$0.names.allSatisfy(operators.contains) } ?? false
+  /// Takes out the functions that only stand before another one of the allocator, as libstdc++'s `operator new`
+  /// before malloc: those of which every way leads into one that is probed as well. What they allocate or free is
+  /// seen there, and once. Functions of the C library's names stay; their blocks are known by them.
+  private static func withoutFronts(_ entries: [Entry], _ elf: ELFFile) -> [Entry] {
+    let plain = Set(AllocatorNames.c.map(\.name))
+    let slots = elf.symbolsBySlot()
+    var leadsTo: [UInt64: Set<UInt64>] = [:]
+    for entry in entries where plain.isDisjoint(with: entry.names) {
+      // Of the same kind: a function that frees a block may allocate first, and the reverse.
+      let others = entries.filter {
+        $0.address != entry.address && ($0.call == .free) == (entry.call == .free)
+      }
+      let flow = FunctionFlow(
+        of: entry.address, in: elf, slots: slots, stoppingAt: Set(others.map(\.address)),
+        assumesPointer: entry.call == .free, untilReturn: true)
+      if flow.isComplete, flow.returns.isEmpty, !flow.reached.isEmpty {
+        leadsTo[entry.address] = flow.reached
+      }
     }
+    // From the functions that stay backwards: of those that lead into one another in a ring all stay.
+    var dropped: Set<UInt64> = []
+    while let next = leadsTo.first(where: { $0.value.allSatisfy { leadsTo[$0] == nil } }) {
+      dropped.insert(next.key)
+      leadsTo[next.key] = nil
+    }
+    return entries.filter { !dropped.contains($0.address) }
   }
 
   /// A function that does nothing but jump to another entry, as `operator delete` does to free, is seen there:

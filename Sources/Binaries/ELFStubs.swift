@@ -76,6 +76,26 @@ extension ELFFile {
     return stub &+ UInt64(at + 6) &+ UInt64(bitPattern: Int64(displacement))
   }
 
+  /// Where a stub leads: the function's name, and its address if the file defines it itself. Nil if there is no
+  /// stub at the address. `slots` are those of `symbolsBySlot`.
+  func linked(
+    atStub stub: UInt64, _ slots: [UInt64: UInt64]
+  ) -> (name: String, address: UInt64?)? {
+    guard let slot = slot(ofStub: stub), let index = slots[slot], let name = dynamicSymbolName(index),
+      let symbols = dynamic[DynamicTable.Tag.symbols].flatMap(fileOffset(ofAddress:)),
+      let entry = try? bytes.read(at: symbols &+ index * UInt64(SymbolSearch.entrySize), count: 16),
+      let section = entry.integer(UInt16.self, at: 6), let address = entry.integer(UInt64.self, at: 8)
+    else { return nil }
+    return (name, section == 0 || address == 0 ? nil : address)
+  }
+
+  /// The index of the dynamic symbol that each slot is filled with.
+  func symbolsBySlot() -> [UInt64: UInt64] {
+    var result: [UInt64: UInt64] = [:]
+    forEachRelocation { slot, symbol in result[slot] = symbol }
+    return result
+  }
+
   private func dynamicSymbolName(_ index: UInt64) -> String? {
     guard index > 0, let symbols = dynamic[DynamicTable.Tag.symbols].flatMap(fileOffset(ofAddress:)),
       let entry = try? bytes.read(at: symbols &+ index * UInt64(SymbolSearch.entrySize), count: 4),

@@ -20,6 +20,7 @@ final class Session {
     options: TargetOptions
   ) {
     self.capture = capture
+    self.allocators = allocators
     self.running = running
     self.notes = notes
     self.keepsEnded = keepsEnded

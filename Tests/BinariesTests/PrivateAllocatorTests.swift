@@ -63,25 +63,50 @@ struct PrivateAllocatorTests {
     #expect(Set(images[0].entries.flatMap(\.names)) == Set(Self.functions))
   }
 
-  @Test("operators of C++ that end in malloc are no entry points, others are")
-  func operators() throws {
-    let operators = """
+  /// Each is a function in assembler; `malloc` and `free` are those of the library.
+  private func library(_ functions: [(name: String, body: String)]) throws -> AllocatorImage {
+    let source = functions.map { name, body in
+      "__asm__(\".globl \(name); .type \(name),@function; \(name): \(body); .size \(name), .-\(name)\");\n"
+    }.joined()
+    let elf = try ToyProgram(ToyProgramSource.library + "\n" + source, flags: ["-shared", "-fPIC"]).elf
+    return try #require(try AllocatorImage(elf))
+  }
 
-      __asm__(".globl _Znwm, _Znam, _ZdlPv; .type _Znwm,@function; .type _Znam,@function; .type _ZdlPv,@function;"
-        "_Znwm: sub $8, %rsp; call malloc@plt; add $8, %rsp; ret; .size _Znwm, .-_Znwm;"
-        "_Znam: push %rbx; mov %rdi, %rax; pop %rbx; ret; .size _Znam, .-_Znam;"
-        "_ZdlPv: test %rdi, %rdi; je 1f; jmp free@plt; 1: ret; .size _ZdlPv, .-_ZdlPv;");
-      """
-    let flags = ["-shared", "-fPIC"]
-    let image = try #require(
-      try AllocatorImage(try ToyProgram(ToyProgramSource.library + operators, flags: flags).elf))
-    #expect(image.kind == .unknown)
-    #expect(Set(image.entries.flatMap(\.names)) == ["malloc", "_Znam", "realloc", "free"])
-    // A known allocator's are its own, with fast paths.
-    let known = source(prefix: "", of: ["mallocx"])
-    let other = try #require(
-      try AllocatorImage(try ToyProgram(ToyProgramSource.library + known + operators, flags: flags).elf))
-    #expect(other.kind == .jemalloc && other.entries.contains { $0.names == ["_Znwm"] })
+  @Test("functions that only stand before another one are no entry points")
+  func fronts() throws {
+    let image = try library([
+      // As libstdc++'s, with a second try.
+      (
+        "_Znwm",
+        "push %rbx; mov %rdi, %rbx; 1: mov %rbx, %rdi; call malloc@plt; test %rax, %rax; je 1b; pop %rbx; ret"
+      ),
+      // Through each other, and through no stub.
+      ("_Znam", "test %rdi, %rdi; je 1f; call _Znwm@plt; ret; 1: jmp malloc@plt"),
+      ("_ZnwmRKSt9nothrow_t", "jmp 1f; nop; 1: mov %rsi, %rsi; call inside; ret; inside: jmp malloc@plt"),
+      // Null is nothing to free.
+      ("_ZdlPv", "endbr64; test %rdi, %rdi; je 1f; jmp free@plt; 1: ret"),
+      ("_ZdaPv", "call free@plt; ret"),
+    ])
+    #expect(Set(image.entries.flatMap(\.names)) == ["malloc", "realloc", "free", "_ZnwmRKSt9nothrow_t"])
+  }
+
+  @Test("functions with a way of their own are")
+  func notFronts() throws {
+    let image = try library([
+      // A fast path; what only the other one tests; a jump to nobody knows where; a call that frees; nothing.
+      ("_Znwm", "cmp $64, %rdi; jb 1f; jmp malloc@plt; 1: xor %eax, %eax; ret"),
+      ("_Znam", "test %rsi, %rsi; je 1f; jmp malloc@plt; 1: ret"),
+      ("_ZnwmRKSt9nothrow_t", "test %rdi, %rdi; je 1f; call malloc@plt; ret; 1: jmp *%rax"),
+      ("_ZnamRKSt9nothrow_t", "call free@plt; mov %rdi, %rax; ret"),
+      ("_ZdlPv", "test %rdi, %rdi; jne 1f; jmp free@plt; 1: ret"),
+      ("_ZdaPv", "ret"),
+      ("_ZdlPvm", "jmp elsewhere@plt"),
+    ])
+    #expect(
+      Set(image.entries.flatMap(\.names)) == [
+        "malloc", "realloc", "free", "_Znwm", "_Znam", "_ZnwmRKSt9nothrow_t", "_ZnamRKSt9nothrow_t", "_ZdlPv",
+        "_ZdaPv", "_ZdlPvm",
+      ])
   }
 
   @Test("the interfaces of the installed allocators")

@@ -11,8 +11,10 @@ WORKLOAD_LDFLAGS :=
 
 include $(WORKLOADS_DIR)/allocators.mk
 
-.PHONY: workloads
-workloads: $(WORKLOADS) $(ALLOCATOR_WORKLOADS)
+.PHONY: workloads allocator-workloads
+workloads: $(WORKLOADS)
+# Apart, for they need what only the tests install.
+allocator-workloads: $(ALLOCATOR_WORKLOADS)
 
 $(WORKLOADS_DIR)/bin/%: $(WORKLOADS_DIR)/%.c $(WORKLOADS_DIR)/workload.h $(WORKLOADS_DIR)/build.mk
 	$(Q)mkdir -p $(@D)

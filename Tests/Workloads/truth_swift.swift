@@ -48,10 +48,9 @@ for index in stride(from: 0, to: count, by: 3) {
 say("DONE\n")
 // The header of an object is two words.
 let size = 16 + 2 * MemoryLayout<Int>.size
-print(
-  "SITE site_objects \(count) \(gone) \(count * size) \(gone * size) \(count - gone) \((count - gone) * size)"
-)
-print("SITE site_buffer \(count) \(gone) \(bytes) \(goneBytes) \(count - gone) \(bytes - goneBytes)")
+let left = count - gone
+print("SITE site_objects \(count) \(gone) \(count * size) \(gone * size) \(left) \(left * size)")
+print("SITE site_buffer \(count) \(gone) \(bytes) \(goneBytes) \(left) \(bytes - goneBytes)")
 print("TOTAL \(2 * count) \(2 * gone) 0 0 0 0")
 fflush(stdout)
 waitForLine()
