@@ -87,7 +87,7 @@ public actor LiveCapture {
         let probes = try ProbeSet(
           plan, process: 0, pid: pid, kernel: kernel, usesOneTrap: options.usesOneTrap)
         let refused = kernel.attachLifecycle()
-        try start(kernel, slot: 0, pid: pid)
+        try start(kernel, slot: 0, pid: pid, oneTrap: probes.initial)
         return Beginning(
           kernel: kernel, probes: probes,
           notes: refused.isEmpty
@@ -102,8 +102,12 @@ public actor LiveCapture {
   }
 
   /// From here on the process in a place is counted.
-  private static func start(_ kernel: borrowing KernelHalf, slot: Int, pid: Int32) throws(LibbpfError) {
-    kernel.change(slot) { $0 = drip_target(state: DRIP_STATE_OFF.rawValue, one_trap: 0, forks: 0, execs: 0) }
+  private static func start(
+    _ kernel: borrowing KernelHalf, slot: Int, pid: Int32, oneTrap: UInt32
+  ) throws(LibbpfError) {
+    kernel.change(slot) {
+      $0 = drip_target(state: DRIP_STATE_OFF.rawValue, one_trap: oneTrap, forks: 0, execs: 0)
+    }
     try kernel.track(pid: pid, slot: slot)
     kernel.change(slot) { $0.state = DRIP_STATE_ON.rawValue }
   }
@@ -121,7 +125,7 @@ public actor LiveCapture {
     do throws(LibbpfError) {
       let probes = try ProbeSet(
         plan, process: number, pid: pid, kernel: kernel, usesOneTrap: options.usesOneTrap)
-      try Self.start(kernel, slot: slot, pid: pid)
+      try Self.start(kernel, slot: slot, pid: pid, oneTrap: probes.initial)
       traced[number] = Traced(process: target, slot: slot, image: image, probes: probes)
     } catch {
       throw .refused([(backend, error)])
