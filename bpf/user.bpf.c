@@ -367,14 +367,24 @@ int inside(struct pt_regs *ctx)
 		return 0;
 	owner = bpf_get_current_pid_tgid();
 	calls = calls_of(owner);
-	s = scratch_claim();
 	if (!calls)
 		return 0;
+	return_at = PT_REGS_SP(ctx) + frame * 8 - 8;
+	if (role == DRIP_ROLE_LEAVE) {
+		slot = call_find(calls, owner);
+		if (slot < 0)
+			return 0;
+		call = &calls->call[slot & (DRIP_CALLS - 1)];
+		if (call->op != DRIP_REMEMBERED || call->sp != return_at)
+			return 0;
+		role = DRIP_ROLE_SETTLE;
+		call = NULL;
+	}
+	s = scratch_claim();
 	if (!s) {
 		lose(DRIP_LOSS_INFLIGHT_FULL);
 		return 0;
 	}
-	return_at = PT_REGS_SP(ctx) + frame * 8 - 8;
 	/* A site that only remembers needs the stack no further than its own frame. */
 	if (window_fill(s, PT_REGS_SP(ctx), role == DRIP_ROLE_REMEMBER ? 64 : DRIP_FIRST_READ))
 		goto out;

@@ -33,8 +33,14 @@ public struct AllocatorImage: Sendable, Hashable {
     public var address: UInt64
     /// Bytes of code; 0 if the symbol does not say.
     public var size: UInt64
+    /// It may be left by an exception. Its return must not be watched: the kernel puts an address of its own into
+    /// the place of the caller's, at which the search for a handler ends, and the program with it.
+    public var mayThrow: Bool
 
-    public init(call: AllocatorCall, names: [String], address: UInt64, size: UInt64) {
+    public init(
+      call: AllocatorCall, names: [String], address: UInt64, size: UInt64, mayThrow: Bool = false
+    ) {
+      self.mayThrow = mayThrow
       self.call = call
       self.names = names
       self.address = address
@@ -142,7 +148,16 @@ public struct AllocatorImage: Sendable, Hashable {
       }
     }
     mergeForwarders(&entries, elf)
-    return withoutFronts(entries, elf)
+    entries = withoutFronts(entries, elf)
+    // In a static program the thrower is a function of its own.
+    if AllocatorNames.throwers.contains(where: { symbols[$0] != nil })
+      || !elf.importSlots(of: AllocatorNames.throwers).isEmpty
+    {
+      for index in entries.indices where !AllocatorNames.throwing.isDisjoint(with: entries[index].names) {
+        entries[index].mayThrow = true
+      }
+    }
+    return entries
   }
 
   /// Takes out the functions that only stand before another one of the allocator, as libstdc++'s `operator new`

@@ -30,6 +30,16 @@ enum AllocatorNames {
     return new + delete
   }()
 
+  /// Operators and their like that end with an exception when there is no memory.
+  static let throwing: Set<String> = [
+    "_Znwm", "_Znam", "_ZnwmSt11align_val_t", "_ZnamSt11align_val_t", "_Znwm12__hot_cold_t",
+    "_Znam12__hot_cold_t", "_ZnwmSt11align_val_t12__hot_cold_t", "_ZnamSt11align_val_t12__hot_cold_t",
+    "tc_new", "tc_newarray", "tc_new_aligned", "tc_newarray_aligned",
+  ]
+
+  /// What such a function calls for that, in the end. mimalloc, which is C, ends the program instead.
+  static let throwers: Set<String> = ["__cxa_throw", "_ZSt17__throw_bad_allocv"]
+
   /// glibc's second names of its C functions, which replacements define lest somebody reaches glibc's heap by
   /// them.
   private static let libcAliases: [Function] = [
@@ -142,5 +152,5 @@ enum AllocatorNames {
 
   static let all = Set(
     c.map(\.name) + replacements.map(\.name) + interfaces.flatMap { $0.functions.map(\.name) + $0.telltales }
-      + sanitizers + [scudo] + muslFunctions + glibcFunctions)
+      + sanitizers + throwers + [scudo] + muslFunctions + glibcFunctions)
 }

@@ -101,3 +101,13 @@ struct FunctionFlow {
     return stub.address
   }
 }
+
+extension ELFFile {
+  /// Virtual addresses of the instructions by which a function returns to its caller, its own and those of functions
+  /// that it hands over to by a jump. Nil if there may be others, or if there are more than `limit`.
+  public func returns(ofFunctionAt address: UInt64, limit: Int = 16) -> [UInt64]? {
+    let flow = FunctionFlow(of: address, in: self, slots: symbolsBySlot())
+    guard flow.isComplete, (1...limit).contains(flow.returns.count) else { return nil }
+    return flow.returns
+  }
+}

@@ -93,7 +93,7 @@ public actor LiveCapture {
         let probes = try ProbeSet(
           plan, process: 0, pid: pid, kernel: kernel, usesOneTrap: options.usesOneTrap)
         let refused = kernel.attachLifecycle()
-        try start(kernel, slot: 0, pid: pid)
+        try start(kernel, slot: 0, pid: pid, oneTrap: probes.initial)
         return Beginning(
           kernel: kernel, probes: probes,
           notes: refused.isEmpty
@@ -108,8 +108,12 @@ public actor LiveCapture {
   }
 
   /// From here on the process in a place is counted.
-  private static func start(_ kernel: borrowing KernelHalf, slot: Int, pid: Int32) throws(LibbpfError) {
-    kernel.change(slot) { $0 = drip_target(state: DRIP_STATE_OFF.rawValue, one_trap: 0, forks: 0, execs: 0) }
+  private static func start(
+    _ kernel: borrowing KernelHalf, slot: Int, pid: Int32, oneTrap: UInt32
+  ) throws(LibbpfError) {
+    kernel.change(slot) {
+      $0 = drip_target(state: DRIP_STATE_OFF.rawValue, one_trap: oneTrap, forks: 0, execs: 0)
+    }
     try kernel.track(pid: pid, slot: slot)
     kernel.change(slot) { $0.state = DRIP_STATE_ON.rawValue }
   }
@@ -127,7 +131,7 @@ public actor LiveCapture {
     do throws(LibbpfError) {
       let probes = try ProbeSet(
         plan, process: number, pid: pid, kernel: kernel, usesOneTrap: options.usesOneTrap)
-      try Self.start(kernel, slot: slot, pid: pid)
+      try Self.start(kernel, slot: slot, pid: pid, oneTrap: probes.initial)
       traced[number] = Traced(process: target, plan: plan, slot: slot, image: image, probes: probes)
     } catch {
       throw .refused([(backend, error)])
@@ -237,9 +241,11 @@ public actor LiveCapture {
     isPaused = false
     for (number, one) in traced where one.state == .running && !one.isPurged {
       do throws(LibbpfError) {
-        traced[number]?.probes = try ProbeSet(
+        let probes = try ProbeSet(
           one.plan, process: number, pid: one.process.identity.pid, kernel: kernel,
           usesOneTrap: options.usesOneTrap)
+        kernel.change(one.slot) { $0.one_trap = probes.initial }
+        traced[number]?.probes = probes
       } catch {
         guard one.process.hasExited else { throw .refused([(backend, error)]) }
         traced[number]?.state = .exited

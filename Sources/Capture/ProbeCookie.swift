@@ -57,6 +57,7 @@ enum ProbeCookie {
 
   private static func role(_ role: OneTrapSite.Role) -> UInt64 {
     switch role {
+    case .leave: UInt64(DRIP_ROLE_LEAVE.rawValue)
     case .record: UInt64(DRIP_ROLE_RECORD.rawValue)
     case .remember: UInt64(DRIP_ROLE_REMEMBER.rawValue)
     case .settle: UInt64(DRIP_ROLE_SETTLE.rawValue)

@@ -41,6 +41,8 @@ final class ProbeSet {
   private let pid: Int32
   private var base = Links()
   private var functions: [Function] = []
+  /// The functions that count by their inner sites from the beginning: `one_trap` in abi.h.
+  private(set) var initial: UInt32 = 0
   /// Facts about the probes that a reader of the results should know.
   private(set) var notes: [String] = []
 
@@ -72,7 +74,7 @@ final class ProbeSet {
       let place = KernelHalf.Place(path: file.path, pid: pid)
       let frees = file.sites.filter { $0.call == .free }
       base.add(try kernel.attachFrees(frees.map { location($0) }, place))
-      let inner = usesOneTrap ? file.oneTrap : []
+      let inner = file.oneTrap.filter { usesOneTrap || $0.mayThrow }
       let entered = file.sites.filter { site in
         site.needsReturn && !inner.contains { $0.entryFileOffset == site.fileOffset }
       }
@@ -88,11 +90,20 @@ final class ProbeSet {
     let next = functions.count
     let cookies = function.sites.map { ProbeCookie.inner($0.site, process: number, function: next) }
     guard next < Int(DRIP_FUNCTIONS), !cookies.contains(nil) else {
-      base.add(try kernel.attachCalls([location(site)], place))
+      if function.mayThrow {
+        notes.append("\(site.names[0]) is not probed: there are too many functions like it")
+      } else {
+        base.add(try kernel.attachCalls([location(site)], place))
+      }
       return
     }
     let made = Function(name: function.names.first ?? "a function", number: next)
-    made.entry = try kernel.attachCalls([location(site, function: next)], place)
+    if function.mayThrow {
+      made.stage = .inside
+      initial |= 1 << UInt32(next)
+    } else {
+      made.entry = try kernel.attachCalls([location(site, function: next)], place)
+    }
     made.inner = try kernel.attachInner(
       zip(function.sites, cookies).compactMap { located, cookie in
         cookie.map { ProbeLocation(fileOffset: located.fileOffset, cookie: $0) }

@@ -4,7 +4,9 @@ extension ProbedFile {
   /// Looks into each function that allocates for places where one trap tells all.
   mutating func findOneTrapFunctions(_ entries: [AllocatorImage.Entry], _ elf: ELFFile) {
     let calls = Dictionary(entries.map { ($0.address, $0.call) }) { first, _ in first }
-    for site in sites where site.needsReturn {
+    // A function that may throw has its sites already.
+    let known = Set(oneTrap.map(\.functionAddress))
+    for site in sites where site.needsReturn && !known.contains(site.functionAddress) {
       let name = site.names.first ?? "a function"
       do throws(OneTrap.Refusal) {
         let inner = try OneTrap.analyse(
@@ -31,10 +33,11 @@ extension ProbedFile {
   private mutating func dropShared() {
     var uses: [UInt64: Int] = [:]
     for function in oneTrap { for site in function.sites { uses[site.fileOffset, default: 0] += 1 } }
-    for function in oneTrap where function.sites.contains(where: { uses[$0.fileOffset] != 1 }) {
+    for function in oneTrap
+    where !function.mayThrow && function.sites.contains(where: { uses[$0.fileOffset] != 1 }) {
       oneTrapRefusals[function.names.first ?? "a function"] =
         "it shares code with another function that allocates"
     }
-    oneTrap.removeAll { $0.sites.contains { uses[$0.fileOffset] != 1 } }
+    oneTrap.removeAll { !$0.mayThrow && $0.sites.contains { uses[$0.fileOffset] != 1 } }
   }
 }

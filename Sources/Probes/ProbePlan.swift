@@ -159,6 +159,13 @@ public struct ProbePlan: Sendable, Hashable {
       let site = try Self.site(entry, in: candidate.elf)
       // Functions without a size may run into one another.
       guard !file.sites.contains(where: { $0.fileOffset == site.fileOffset }) else { return }
+      if entry.mayThrow {
+        guard let function = Self.throwingFunction(entry, site, in: candidate.elf) else {
+          throw Unusable.unprobeable(
+            "it may throw an exception, and not all of its ways to return are known")
+        }
+        file.oneTrap.append(function)
+      }
       file.sites.append(site)
     } catch {
       switch error {
@@ -174,6 +181,36 @@ public struct ProbePlan: Sendable, Hashable {
             : "\(name) cannot be probed, and what it allocates will not be seen: \(why)")
       }
     }
+  }
+
+  /// The size is kept at the entry, the result is known at each return instruction. A return is single-stepped, so
+  /// this is dear; better sites inside may take its place.
+  private static func throwingFunction(
+    _ entry: AllocatorImage.Entry, _ site: ProbeSite, in elf: ELFFile
+  ) -> OneTrapFunction? {
+    guard entry.call == .malloc, let returns = elf.returns(ofFunctionAt: entry.address) else { return nil }
+    // rdi, rax, rbp. Neither at the entry's site nor at a return has the stack moved.
+    var sites = [
+      OneTrapFunction.Located(
+        site: OneTrapSite(
+          role: .remember, offset: site.offsetInFunction, instruction: site.instruction, edge: nil,
+          result: nil,
+          size: .register(7), frameBytes: 8, callerFramePointer: .register(5)),
+        fileOffset: site.fileOffset)
+    ]
+    for address in returns {
+      guard let offset = elf.fileOffset(ofAddress: address) else { return nil }
+      sites.append(
+        OneTrapFunction.Located(
+          site: OneTrapSite(
+            role: .leave, offset: address &- entry.address, instruction: "ret", edge: nil,
+            result: .register(0),
+            size: nil, frameBytes: 8, callerFramePointer: .register(5)),
+          fileOffset: offset))
+    }
+    return OneTrapFunction(
+      call: entry.call, names: entry.names, functionAddress: entry.address, entryFileOffset: site.fileOffset,
+      mayThrow: true, sites: sites)
   }
 
   private enum Unusable: Error {

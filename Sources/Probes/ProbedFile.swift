@@ -40,6 +40,9 @@ public struct OneTrapFunction: Sendable, Hashable {
   public var functionAddress: UInt64
   /// Where in the file the entry's own probe goes: the site in `ProbedFile.sites` that these replace.
   public var entryFileOffset: UInt64
+  /// It may be left by an exception, which the entry's return probe would make the end of the program: these sites
+  /// are the only way.
+  public var mayThrow: Bool
   /// The sites with their offsets in the file in bytes.
   public var sites: [Located]
 
@@ -54,8 +57,10 @@ public struct OneTrapFunction: Sendable, Hashable {
   }
 
   public init(
-    call: AllocatorCall, names: [String], functionAddress: UInt64, entryFileOffset: UInt64, sites: [Located]
+    call: AllocatorCall, names: [String], functionAddress: UInt64, entryFileOffset: UInt64,
+    mayThrow: Bool = false, sites: [Located]
   ) {
+    self.mayThrow = mayThrow
     self.call = call
     self.names = names
     self.functionAddress = functionAddress

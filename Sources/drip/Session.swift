@@ -20,7 +20,6 @@ final class Session {
     options: TargetOptions
   ) {
     self.capture = capture
-    self.allocators = allocators
     self.running = running
     self.notes = notes
     self.keepsEnded = keepsEnded

@@ -109,6 +109,34 @@ struct PrivateAllocatorTests {
       ])
   }
 
+  @Test("where functions return, and which of them throw")
+  func returns() throws {
+    let many = String(repeating: "test %rdi, %rdi; je 1f; ret; 1: ", count: 20)
+    let source = """
+      __asm__(".globl one, two, none, many; .type one,@function; .type two,@function; .type none,@function;"
+        ".type many,@function; one: test %rdi, %rdi; je 1f; ret; 1: jmp two@plt; two: syscall; push %rbx; pop %rbx;"
+        "ret; none: jmp *%rax; many: \(many)ret");
+      """
+    let elf = try ToyProgram(ToyProgramSource.library + source, flags: ["-shared", "-fPIC"]).elf
+    let symbols = try elf.symbols(named: ["one", "two", "none", "many"])
+    let (one, two) = (try #require(symbols["one"]).address, try #require(symbols["two"]).address)
+    #expect(elf.returns(ofFunctionAt: two) == [two + 4])
+    #expect(elf.returns(ofFunctionAt: one) == [one + 5, two + 4])
+    #expect(elf.returns(ofFunctionAt: try #require(symbols["none"]).address) == nil)
+    #expect(elf.returns(ofFunctionAt: try #require(symbols["many"]).address) == nil)
+    #expect(elf.returns(ofFunctionAt: 0) == nil)
+
+    for (library, throwing) in [
+      ("libtcmalloc_minimal.so.4", Set(["_Znwm", "_ZnwmSt11align_val_t"])), ("libjemalloc.so.2", ["_Znwm"]),
+      ("libmimalloc.so.2", []), ("libc.so.6", []),
+    ] {
+      let path = "/usr/lib/x86_64-linux-gnu/" + library
+      guard SystemFile.exists(path) else { continue }
+      let image = try #require(try AllocatorImage(try SystemFile.elf(path)))
+      #expect(Set(image.entries.filter(\.mayThrow).compactMap(\.names.first)) == throwing, "\(library)")
+    }
+  }
+
   @Test("the interfaces of the installed allocators")
   func installed() throws {
     for (library, kind, groups) in [

@@ -52,6 +52,18 @@ struct AllocatorTests {
     }
   }
 
+  /// A return probe would hide the handler from the search for it, and end the program.
+  @Test(
+    "a new that throws does not end the program, and is counted by nobody",
+    arguments: ["truth_cpp", "truth_cpp_jemalloc", "truth_cpp_tcmalloc"], ["session", "multi", "perf"])
+  func throwing(workload: String, backend: String) throws {
+    let run = try TruthRun(workload, ["1", "30000", "20"], drip: ["--backend", backend])
+    // What the exceptions were made in, and nothing else.
+    run.expectExact("\(workload), \(backend)", isAlone: false)
+    let elsewhere = try #require(run.seen[TruthRun.elsewhere])
+    #expect(elsewhere.allocs == 20 && elsewhere.frees == 20 && elsewhere.outstandingBytes == 0)
+  }
+
   @Test(
     "Rust, on libc's malloc and on a jemalloc of its own", arguments: ["truth_rust", "truth_rust_jemalloc"])
   func rust(workload: String) throws {

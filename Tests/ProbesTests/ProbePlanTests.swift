@@ -103,6 +103,33 @@ struct ProbePlanTests {
     #expect(try ProbePlan.make(candidates: [libc]).files.map(\.isPrivate) == [true])
   }
 
+  @Test(
+    "an operator that may throw is watched at its return instructions",
+    .enabled(if: hasJemalloc, "libjemalloc2 is not installed"))
+  func throwing() throws {
+    let jemalloc = try candidate(Self.jemalloc)
+    let file = try ProbePlan.make(candidates: [jemalloc]).files[0]
+    let functions = file.oneTrap.filter(\.mayThrow)
+    let function = try #require(functions.count == 1 ? functions[0] : nil)
+    #expect(function.names.first == "_Znwm" && function.call == .malloc)
+    #expect(file.sites.contains { $0.fileOffset == function.entryFileOffset && $0.names == function.names })
+    #expect(function.sites.first?.site.role == .remember)
+    #expect(function.sites.first?.fileOffset == function.entryFileOffset)
+    #expect(function.sites.count > 2)
+    for located in function.sites.dropFirst() {
+      #expect(located.site.role == .leave && located.site.result == .register(0))
+      #expect(try jemalloc.elf.bytes(at: located.fileOffset, count: 1) == [0xc3])
+    }
+    // Without all of its returns there is nothing to be done.
+    var other = jemalloc
+    for index in other.images[0].entries.indices where other.images[0].entries[index].call == .calloc {
+      other.images[0].entries[index].mayThrow = true
+    }
+    let plan = try ProbePlan.make(candidates: [other])
+    #expect(!plan.sites.contains { $0.call == .calloc })
+    #expect(plan.notes.contains { $0.contains("calloc cannot be probed") && $0.contains("exception") })
+  }
+
   @Test("a wrapper without all of the functions says so")
   func wrapper() throws {
     let libc = try candidate(Self.libc)

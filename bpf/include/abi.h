@@ -193,6 +193,7 @@ enum drip_usdt_cookie {
 };
 
 enum drip_role {
+	DRIP_ROLE_LEAVE = 0, /* settles if a call of this very frame is remembered, else the hit means nothing */
 	DRIP_ROLE_RECORD = 1,
 	DRIP_ROLE_REMEMBER = 2,
 	DRIP_ROLE_SETTLE = 3,

@@ -23,6 +23,9 @@ public struct Edge: Sendable, Hashable {
 /// return would tell in two.
 public struct OneTrapSite: Sendable, Hashable {
   public enum Role: UInt8, Sendable, Hashable, CaseIterable {
+    /// Like `settle`, at a return instruction that other calls come by as well: if no `remember` of this very call
+    /// has kept a size, the hit means nothing.
+    case leave = 0
     /// Result and requested size are both known here: the call is recorded.
     case record = 1
     /// The size is known, the result not yet: it is kept for a `settle` site of the same call.
