@@ -209,9 +209,9 @@ public actor LiveCapture {
   }
 
   /// Stops tracing a process, and forgets its objects: its rows are shown no more.
-  public func purge(_ number: Int) throws(LibbpfError) {
+  public func purge(_ number: Int, _ state: TracedProcess.State) throws(LibbpfError) {
     guard let one = traced[number], !one.isPurged else { return }
-    end(number, .exited)
+    end(number, state)
     traced[number]?.isPurged = true
     try kernel.purge(process: number)
   }

@@ -46,6 +46,23 @@ enum ProcFile {
     return nil
   }
 
+  /// The names of a folder that are numbers.
+  static func numbers(in folder: String) -> [Int32] { names(in: folder).compactMap { Int32($0) } }
+
+  /// The names in a folder; none if it cannot be read.
+  static func names(in folder: String) -> [String] {
+    guard let handle = opendir(folder) else { return [] }
+    defer { closedir(handle) }
+    var result: [String] = []
+    while let entry = readdir(handle) {
+      let name = withUnsafeBytes(of: entry.pointee.d_name) {
+        String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if name != "." && name != ".." { result.append(name) }
+    }
+    return result
+  }
+
   /// The target of a symbolic link.
   static func link(_ path: String) throws(Errno) -> String {
     var buffer = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)

@@ -16,6 +16,8 @@ public enum ProcessError: Error, Sendable, Hashable, CustomStringConvertible {
   case thirtyTwoBit(pid: Int32, executable: String)
   /// A file could not be read; `code` is the errno.
   case unreadable(pid: Int32, path: String, code: Int32)
+  /// Another program traces it, and there can be only one.
+  case traced(pid: Int32, tracer: Int32)
   /// The number is that of a thread; `leader` is its process.
   case thread(pid: Int32, leader: Int32)
 
@@ -35,6 +37,8 @@ public enum ProcessError: Error, Sendable, Hashable, CustomStringConvertible {
       "process \(pid) runs a 32-bit program (\(displayable(executable))); drip watches 64-bit programs only: use a 64-bit build of it"
     case .unreadable(let pid, let path, let code):
       "cannot read \(displayable(path)) of process \(pid) (\(Self.reason(code))); run drip as root, and check that the file system still answers"
+    case .traced(let pid, let tracer):
+      "process \(pid) is traced by process \(tracer) (a debugger?), so its children cannot be followed; end that, or leave --follow out"
     case .thread(let pid, let leader): "\(pid) is a thread of \(leader); use -p \(leader)"
     }
   }

@@ -47,4 +47,13 @@ enum ProcessFiles {
     guard let status = try? ProcFile.read("/proc/\(pid)/status", limit: 65_536) else { return nil }
     return ProcFile.field("Tgid", in: status).flatMap { Int32($0) }
   }
+
+  /// The numbers of a process's threads, as far as they can be read.
+  static func threads(_ pid: Int32) -> [Int32] { ProcFile.numbers(in: "/proc/\(pid)/task") }
+
+  /// The process that traces this one; 0 for none.
+  static func tracer(of pid: Int32) -> Int32? {
+    guard let status = try? ProcFile.read("/proc/\(pid)/status", limit: 65_536) else { return nil }
+    return ProcFile.field("TracerPid", in: status).flatMap { Int32($0) }
+  }
 }

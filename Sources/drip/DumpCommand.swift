@@ -61,7 +61,7 @@ struct Dump: AsyncParsableCommand {
     await session.capture.stop()
     let snapshot = try await lastSnapshot(session.capture)
     builder.refreshMappings()
-    await session.capture.detach()
+    await session.detach()
     Waiter.releaseSignals()
 
     var tracker = growth
@@ -91,8 +91,7 @@ struct Dump: AsyncParsableCommand {
         tracker.add(try await session.capture.snapshot())
         next = monotonicSeconds() + step
       }
-      waiter.watch(Array(session.running.values))
-      if waiter.wait(until: await session.nextLook(atLatest: min(next, end))) == .interrupted {
+      if try await session.wait(&waiter, until: min(next, end)) == .interrupted {
         return (tracker, "interrupted")
       }
     }

@@ -17,23 +17,27 @@ final class ProfileBuilder {
     startUnixNanoseconds = unixNanoseconds()
     kernelRelease = SystemFacts.read().kernelRelease
     refreshMappings()
+    session.onAdd = { [weak self] number, target in self?.learn(number, target) }
   }
 
-  /// Learns what the processes have mapped. Files are opened now: once a process has exited there is no way to them.
+  /// Learns what the processes have mapped.
   func refreshMappings() {
-    for (number, target) in session.running {
-      let pid = target.identity.pid
-      guard let mappings = try? MemoryMap.read(pid: pid), !mappings.isEmpty else { continue }
-      let symbolizer = symbolizers[number] ?? Symbolizer(pid: pid)
-      symbolizer.update(
-        mappings: mappings.map {
-          SymbolMapping(
-            start: $0.start, end: $0.end, fileOffset: $0.fileOffset,
-            executable: $0.permissions.contains(.execute), path: $0.path)
-        })
-      symbolizer.preload()
-      symbolizers[number] = symbolizer
-    }
+    for (number, target) in session.running { learn(number, target) }
+  }
+
+  /// Files are opened now: once a process has exited there is no way to them.
+  private func learn(_ number: Int, _ target: TargetProcess) {
+    let pid = target.identity.pid
+    guard let mappings = try? MemoryMap.read(pid: pid), !mappings.isEmpty else { return }
+    let symbolizer = symbolizers[number] ?? Symbolizer(pid: pid)
+    symbolizer.update(
+      mappings: mappings.map {
+        SymbolMapping(
+          start: $0.start, end: $0.end, fileOffset: $0.fileOffset,
+          executable: $0.permissions.contains(.execute), path: $0.path)
+      })
+    symbolizer.preload()
+    symbolizers[number] = symbolizer
   }
 
   /// `isAgeFiltered`: show the objects that passed the snapshot's age filter only.

@@ -11,9 +11,16 @@ final class Session {
   private(set) var running: [Int: TargetProcess]
   /// Facts met on the way that the report should tell.
   private(set) var notes: [String]
+  /// Told of each process that is traced anew, while it is sure to be there.
+  var onAdd: ((Int, TargetProcess) -> Void)?
   private let keepsEnded: Bool
   private let allocators: [String]
   private var windows: DutyCycle.Schedule?
+  private let selection: ProcessSelection
+  private var nextSelection = 0.0
+  /// Processes of the selection that could not be traced: not tried again and again.
+  private var passedOver: Set<Int32> = []
+  private var children: ChildFollower?
 
   private init(
     capture: LiveCapture, running: [Int: TargetProcess], notes: [String], keepsEnded: Bool,
@@ -24,6 +31,7 @@ final class Session {
     self.notes = notes
     self.keepsEnded = keepsEnded
     allocators = options.allocator
+    selection = options.selection
     windows = options.duty?.schedule(from: monotonicNanoseconds())
   }
 
@@ -34,18 +42,11 @@ final class Session {
     guard facts.canTrace else { throw Failure(.cannotAttach, CaptureError.notPrivileged.description) }
     guard facts.hasBTF else { throw Failure(.cannotAttach, CaptureError.noTypeInformation.description) }
     Waiter.catchSignals()
-    let pids = options.pids
-    let first = pids[0]
+    let pids = options.selection.current()
+    guard let first = pids.first else { throw Failure(.cannotAttach, options.selection.nothingFound()) }
     let session: Session
     do {
-      let target = try TargetProcess.open(pid: first)
-      let plan = try TargetPlan.make(for: target, allocators: options.allocator)
-      let capture = try LiveCapture(
-        target: target, plan: plan, options: options.capture, cpus: facts.possibleCPUs)
-      session = Session(
-        capture: capture, running: [0: target], notes: plan.notes, keepsEnded: keepsEnded,
-        options: options)
-      for pid in pids.dropFirst() { try await session.add(pid) }
+      session = try await begin(pids, options, facts, keepsEnded: keepsEnded)
     } catch let failure as Failure {
       throw failure
     } catch {
@@ -54,6 +55,38 @@ final class Session {
       throw Failure(.cannotAttach, "\(error)")
     }
     session.announce()
+    return session
+  }
+
+  /// Traces the processes. One that was named by its number must be there; of those that a selection found, one will
+  /// do.
+  private static func begin(
+    _ pids: [Int32], _ options: TargetOptions, _ facts: SystemFacts, keepsEnded: Bool
+  ) async throws -> Session {
+    var session: Session?
+    var failures: [String] = []
+    for pid in pids {
+      do {
+        if let session {
+          try await session.add(pid)
+          continue
+        }
+        let target = try TargetProcess.open(pid: pid)
+        let plan = try TargetPlan.make(for: target, allocators: options.allocator)
+        let capture = try LiveCapture(
+          target: target, plan: plan, options: options.capture, cpus: facts.possibleCPUs)
+        session = Session(
+          capture: capture, running: [0: target], notes: plan.notes, keepsEnded: keepsEnded, options: options)
+      } catch  where !options.pids.contains(pid) {
+        failures.append("pid \(pid) is not watched: \(error)")
+        session?.passedOver.insert(pid)
+      }
+    }
+    guard let session else { throw Failure(.cannotAttach, failures.joined(separator: "\n")) }
+    session.notes += failures
+    if options.follow {
+      session.children = try ChildFollower(session.running.values.map(\.identity.pid))
+    }
     return session
   }
 
@@ -67,27 +100,75 @@ final class Session {
   private func add(_ pid: Int32) async throws {
     let target = try TargetProcess.open(pid: pid)
     let plan = try TargetPlan.make(for: target, allocators: allocators)
-    running[try await capture.add(target, plan: plan)] = target
+    let number = try await capture.add(target, plan: plan)
+    running[number] = target
     notes += plan.notes
+    onAdd?(number, target)
   }
 
-  /// Follows what has become of the processes. False once none is left.
+  /// Follows what has become of the processes, and finds those that belong to them now. False once none is left.
   func look() async throws -> Bool {
+    try await handleChildren()
     for change in await capture.maintain() {
       switch change {
       case .exited(let number):
         running[number] = nil
         // The rows of the last one are the result.
-        if !keepsEnded, !running.isEmpty { try await capture.purge(number) }
+        if !keepsEnded, !running.isEmpty { try await capture.purge(number, .exited) }
       case .execed(let number):
         let target = running.removeValue(forKey: number)
         // Its memory is gone with the old program: nothing of that can be outstanding.
-        try await capture.purge(number)
-        if let target { await follow(target) }
+        try await capture.purge(number, .execed)
+        if let target, children == nil { await follow(target) }
       }
     }
+    await findMore()
     try await openOrCloseWindow()
     return !running.isEmpty
+  }
+
+  /// Looks at children that stand still and wait for it.
+  private func handleChildren() async throws {
+    guard var children else { return }
+    try await children.handle(
+      forget: { pid in
+        for (number, target) in running where target.identity.pid == pid {
+          running[number] = nil
+          try await capture.purge(number, .execed)
+        }
+      },
+      add: { pid in
+        do {
+          try await add(pid)
+          return nil
+        } catch {
+          return "\(error)"
+        }
+      },
+      note: { notes.append($0) })
+    self.children = children
+  }
+
+  /// Once a second: processes that have come to belong to the selection.
+  private func findMore() async {
+    guard selection.isOpen, monotonicSeconds() >= nextSelection else { return }
+    nextSelection = monotonicSeconds() + 1
+    let known = Set(running.values.map(\.identity.pid)).union(passedOver)
+    for pid in selection.current() where !known.contains(pid) {
+      do {
+        try await add(pid)
+      } catch {
+        passedOver.insert(pid)
+        notes.append("pid \(pid) is not watched: \(error)")
+      }
+    }
+  }
+
+  /// Takes everything off the processes. The tables stay readable.
+  func detach() async {
+    children?.follower.stop()
+    children = nil
+    await capture.detach()
   }
 
   private func openOrCloseWindow() async throws {
@@ -113,8 +194,21 @@ final class Session {
     }
   }
 
+  /// Waits for the next moment at which something is to be done. Children that stand still are served meanwhile.
+  func wait(
+    _ waiter: inout Waiter, until latest: Double
+  ) async throws -> Waiter.Event {
+    while true {
+      waiter.watch(Array(running.values))
+      waiter.wakeDescriptor = children?.follower.descriptor
+      let event = waiter.wait(until: await nextLook(atLatest: latest))
+      guard event == .woken else { return event }
+      try await handleChildren()
+    }
+  }
+
   /// When to look again: soon while something is undecided, else when the caller wants to.
-  func nextLook(atLatest: Double) async -> Double {
+  private func nextLook(atLatest: Double) async -> Double {
     var next = atLatest
     if await capture.isOnTrial { next = min(next, monotonicSeconds() + 0.05) }
     if let change = windows?.state(at: monotonicNanoseconds()).nextChange {

@@ -1,5 +1,6 @@
 public import ArgumentParser
 public import Capture
+import Processes
 public import Profile
 
 /// A time span as an argument: "500ms", "10s", "5m", "1h", or plain seconds.
@@ -62,7 +63,19 @@ extension Backend: ExpressibleByArgument {}
 struct TargetOptions: ParsableArguments {
   @Option(
     name: [.short, .long], help: "The process to watch; several: 12,34 or -p 12 -p 34.")
-  var pid: [PIDList]
+  var pid: [PIDList] = []
+
+  @Option(help: "Processes of this name (as in /proc/PID/comm; * stands for anything), also those to come.")
+  var comm: [String] = []
+
+  @Option(help: "Processes of a control group and those below it, also those to come.")
+  var cgroup: [String] = []
+
+  @Option(help: "All processes of the container (PID namespace) that this process is in, also those to come.")
+  var container: [Int32] = []
+
+  @Flag(help: "Follow children over fork and exec, from their first instruction (by ptrace).")
+  var follow = false
 
   @Option(help: "Processes that may be traced at one time.")
   var maxProcesses: Int?
@@ -108,7 +121,12 @@ struct TargetOptions: ParsableArguments {
   var noUnwindTables = false
 
   func validate() throws {
-    guard !pids.isEmpty else { throw ValidationError("--pid is needed: the process to watch") }
+    guard !selection.isEmpty else {
+      throw ValidationError("say what to watch: --pid, --comm, --cgroup or --container")
+    }
+    guard container.allSatisfy({ $0 > 0 }) else {
+      throw ValidationError("--container must be a process number")
+    }
     if let maxProcesses, !(1...4096).contains(maxProcesses) {
       throw ValidationError("--max-processes must be between 1 and 4096")
     }
@@ -133,11 +151,20 @@ struct TargetOptions: ParsableArguments {
     return pid.flatMap(\.pids).filter { seen.insert($0).inserted }
   }
 
+  var selection: ProcessSelection {
+    ProcessSelection(pids: pids, commands: comm, groups: cgroup, containers: container)
+  }
+
+  /// Processes to have room for.
+  private var processes: Int {
+    maxProcesses ?? (selection.isOpen || follow ? max(pids.count, 64) : pids.count)
+  }
+
   var capture: CaptureOptions {
     CaptureOptions(
       minSize: minSize?.bytes ?? 0, maxSize: maxSize?.bytes ?? .max, maxLive: maxLive, maxSites: maxSites,
       maxFrames: depth, sampling: sampleBytes.flatMap { ByteSampling(distance: $0.bytes) } ?? .everything,
-      maxProcesses: maxProcesses ?? max(pids.count, 1), usesOneTrap: !noOneTrap,
+      maxProcesses: processes, usesOneTrap: !noOneTrap,
       backend: backend, usesUnwindTables: !noUnwindTables)
   }
 }

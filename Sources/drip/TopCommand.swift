@@ -64,7 +64,7 @@ struct Top: AsyncParsableCommand {
         Array(((width == nil ? "" : "\u{1b}[H\u{1b}[J") + block + (width == nil ? "\n" : "")).utf8))
       shown += 1
     }
-    await session.capture.detach()
+    await session.detach()
   }
 
   /// Waits for the next reading; the reason to stop if there is one.
@@ -72,8 +72,7 @@ struct Top: AsyncParsableCommand {
     _ session: Session, until next: Double, _ waiter: inout Waiter, _ builder: ProfileBuilder
   ) async throws -> String? {
     while true {
-      waiter.watch(Array(session.running.values))
-      let isInterrupted = waiter.wait(until: await session.nextLook(atLatest: next)) == .interrupted
+      let isInterrupted = try await session.wait(&waiter, until: next) == .interrupted
       let isLeft = try await session.look()
       builder.refreshMappings()
       if isInterrupted { return "interrupted" }
