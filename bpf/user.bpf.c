@@ -35,6 +35,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define COOKIE_PROCESS(cookie) ((__u32)(cookie) >> 8 & 0xffff)
 #define COOKIE_FUNCTION(cookie) ((__u32)(cookie) >> 24)
 
+#include "regions.bpf.h"
+
 static __always_inline void remember(struct drip_calls *calls, __u64 owner, __u64 size, __u64 return_at, __u64 pointer);
 
 /* Remembers a call. 0 if its return is wanted, 1 if not. `hijacks`: the return address will be the kernel's

@@ -32,6 +32,8 @@ public struct CaptureOptions: Sendable, Hashable {
   public var maxFrames: Int
   /// Which allocations are recorded, and what they stand for; all of them unless it is on.
   public var sampling: ByteSampling
+  /// Which kind of memory is watched.
+  public var domain: MemoryDomain
   /// Processes that may be traced at one time.
   public var maxProcesses: Int
   /// Probe functions from the inside where one trap tells it all.
@@ -43,7 +45,8 @@ public struct CaptureOptions: Sendable, Hashable {
 
   public init(
     minSize: UInt64 = 0, maxSize: UInt64 = .max, maxLive: Int = 1 << 20, maxSites: Int = 1 << 15,
-    maxFrames: Int = 128, sampling: ByteSampling = .everything, maxProcesses: Int = 1,
+    maxFrames: Int = 128, sampling: ByteSampling = .everything, domain: MemoryDomain = .heap,
+    maxProcesses: Int = 1,
     usesOneTrap: Bool = true, backend: Backend? = nil,
     usesUnwindTables: Bool = true
   ) {
@@ -53,6 +56,7 @@ public struct CaptureOptions: Sendable, Hashable {
     self.maxSites = maxSites
     self.maxFrames = maxFrames
     self.sampling = sampling
+    self.domain = domain
     self.maxProcesses = maxProcesses
     self.usesOneTrap = usesOneTrap
     self.backend = backend

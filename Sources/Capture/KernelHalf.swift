@@ -20,8 +20,12 @@ struct KernelHalf: ~Copyable {
   let rules: MappedArray
   let pages: MappedArray
   let rows: MappedArray
+  private let regionEvents: BPFRing
   /// Follow fork, exec and exit of the traced processes; empty where the kernel refused.
   private var lifecycle = Links()
+
+  /// Room for some 80,000 calls between two polls.
+  private static let regionEventBytes = 4 << 20
 
   /// Opens the embedded object, sets it up for one backend and loads it.
   init(
@@ -37,8 +41,17 @@ struct KernelHalf: ~Copyable {
     try object.program("call_enter").setAutoload(!isSession)
     try object.program("call_leave").setAutoload(!isSession)
     if isSession { try object.program("call").setAttachType(.uprobeSession) }
+    let hasRegions = options.domain.includesMappings
+    try object.program("region").setAutoload(isSession && hasRegions)
+    try object.program("region_entered").setAutoload(!isSession && hasRegions)
+    try object.program("region_left").setAutoload(!isSession && hasRegions)
+    if isSession { try object.program("region").setAttachType(.uprobeSession) }
+    try object.map("region_events").setMaxEntries(hasRegions ? Self.regionEventBytes : 4096)
     if backend != .perf {
-      for name in ["call_enter", "call_leave", "free_enter", "inside", "usdt_alloc", "usdt_free"] {
+      for name in [
+        "region_entered", "region_left", "call_enter", "call_leave", "free_enter", "inside", "usdt_alloc",
+        "usdt_free",
+      ] {
         try object.program(name).setAttachType(.uprobeMulti)
       }
     }
@@ -56,6 +69,8 @@ struct KernelHalf: ~Copyable {
     let rules = try object.map("rules").mapped(writable: true)
     let pages = try object.map("pages").mapped(writable: true)
     let rows = try object.map("rows").mapped(writable: true)
+    let regionEvents = try object.map("region_events").ring()
+    self.regionEvents = regionEvents
     self.backend = backend
     self.layout = layout
     self.epochNanoseconds = epochNanoseconds
@@ -133,6 +148,19 @@ struct KernelHalf: ~Copyable {
   /// Attaches sites inside of functions.
   borrowing func attachInner(_ locations: [ProbeLocation], _ place: Place) throws(LibbpfError) -> Links {
     try attach("inside", locations, place)
+  }
+
+  /// Attaches entries and returns of functions that map memory.
+  borrowing func attachRegions(_ locations: [ProbeLocation], _ place: Place) throws(LibbpfError) -> Links {
+    if backend == .session { return try attach("region", locations, place, type: .uprobeSession) }
+    var links = try attach("region_left", locations, place, isReturn: true)
+    links.add(try attach("region_entered", locations, place))
+    return links
+  }
+
+  /// What was told of mapped memory since the last call.
+  borrowing func forEachRegionEvent(_ body: (drip_region_event) -> Void) throws(LibbpfError) {
+    try regionEvents.consume { body($0.loadUnaligned(as: drip_region_event.self)) }
   }
 
   /// Attaches the trace points of an allocator that samples by itself.

@@ -22,6 +22,7 @@ public actor LiveCapture {
     var probes: ProbeSet?
     var state = TracedProcess.State.running
     var forks: UInt64 = 0
+    var regions = RegionMap()
     /// Functions that one trap a call has told about; kept when the probes go.
     var oneTrap: Set<String> = []
     /// Its rows are shown no more.
@@ -63,7 +64,9 @@ public actor LiveCapture {
     startNanoseconds = monotonicNanoseconds()
     windows = WindowClock(start: startNanoseconds)
     windows.open(at: startNanoseconds)
-    traced[0] = Traced(process: target, plan: plan, slot: 0, image: image, probes: beginning.probes)
+    traced[0] = Traced(
+      process: target, plan: plan, slot: 0, image: image, probes: beginning.probes,
+      regions: RegionMap(programBreak: MemoryMap.programBreak(pid: pid)))
     generation = 1
     nextNumber = 1
     probeNotes = beginning.notes
@@ -91,7 +94,7 @@ public actor LiveCapture {
         library.install(into: kernel, isBeforeAttach: true)
         image.write(library, kernel, generation: 1)
         let probes = try ProbeSet(
-          plan, process: 0, pid: pid, kernel: kernel, usesOneTrap: options.usesOneTrap)
+          plan, process: 0, pid: pid, kernel: kernel, options: options)
         let refused = kernel.attachLifecycle()
         try start(kernel, slot: 0, pid: pid, oneTrap: probes.initial)
         return Beginning(
@@ -130,9 +133,11 @@ public actor LiveCapture {
     image.write(library, kernel, generation: generation)
     do throws(LibbpfError) {
       let probes = try ProbeSet(
-        plan, process: number, pid: pid, kernel: kernel, usesOneTrap: options.usesOneTrap)
+        plan, process: number, pid: pid, kernel: kernel, options: options)
       try Self.start(kernel, slot: slot, pid: pid, oneTrap: probes.initial)
-      traced[number] = Traced(process: target, plan: plan, slot: slot, image: image, probes: probes)
+      traced[number] = Traced(
+        process: target, plan: plan, slot: slot, image: image, probes: probes,
+        regions: RegionMap(programBreak: MemoryMap.programBreak(pid: pid)))
     } catch {
       throw .refused([(backend, error)])
     }
@@ -197,6 +202,42 @@ public actor LiveCapture {
     return changes
   }
 
+  /// Replays what was told of mapped memory.
+  private func readRegions() throws(LibbpfError) {
+    guard options.domain.includesMappings else { return }
+    try kernel.forEachRegionEvent { event in
+      let number = Int(event.process)
+      switch UInt32(event.op) {
+      case DRIP_REGION_MAPPED.rawValue:
+        traced[number]?.regions.map(event.address, event.length, site: event.site, birth: event.birth)
+      case DRIP_REGION_GONE.rawValue:
+        traced[number]?.regions.unmap(event.address, event.length, thread: event.thread)
+      case DRIP_REGION_STAYED.rawValue: traced[number]?.regions.restore(thread: event.thread)
+      case DRIP_REGION_BREAK.rawValue:
+        traced[number]?.regions.setBreak(event.address, site: event.site, birth: event.birth)
+      default: break
+      }
+    }
+  }
+
+  /// What the call stacks have mapped.
+  private func mapped(_ nowUnits: UInt64) -> [SiteCounts] {
+    let shift = UInt64(DRIP_BIRTH_SHIFT)
+    return traced.sorted { $0.key < $1.key }.filter { !$0.value.isPurged }.flatMap { number, one in
+      let outstanding = one.regions.outstanding()
+      return one.regions.counts.sorted { $0.key < $1.key }.map { site, counts in
+        let left = outstanding[site]
+        return SiteCounts(
+          id: site, process: number, allocs: counts.maps, frees: counts.unmaps,
+          allocatedBytes: counts.mappedBytes, freedBytes: counts.unmappedBytes, agedCount: left?.pieces ?? 0,
+          agedBytes: left?.bytes ?? 0,
+          oldestSeconds: left.map { left in
+            Double((nowUnits >= UInt64(left.oldest) ? nowUnits - UInt64(left.oldest) : 0) << shift) / 1e9
+          })
+      }
+    }
+  }
+
   /// Takes the probes off a process that is gone; its counters stay.
   private func end(_ number: Int, _ state: TracedProcess.State) {
     guard let one = traced[number], one.state == .running else { return }
@@ -243,7 +284,7 @@ public actor LiveCapture {
       do throws(LibbpfError) {
         let probes = try ProbeSet(
           one.plan, process: number, pid: one.process.identity.pid, kernel: kernel,
-          usesOneTrap: options.usesOneTrap)
+          options: options)
         kernel.change(one.slot) { $0.one_trap = probes.initial }
         traced[number]?.probes = probes
       } catch {
@@ -309,8 +350,10 @@ public actor LiveCapture {
       }
     }
     let losses = readLosses()
+    try readRegions()
     return Snapshot(
-      elapsedSeconds: Double(now - startNanoseconds) / 1e9, sites: result, losses: losses,
+      elapsedSeconds: Double(now - startNanoseconds) / 1e9, sites: result, mapped: mapped(nowUnits),
+      losses: losses,
       table: TableUse(
         live: scan.total, liveCapacity: UInt64(kernel.layout.maxLive), sites: UInt64(result.count),
         siteCapacity: UInt64(capacity), bytes: UInt64(tableBytes)))
@@ -388,5 +431,6 @@ public actor LiveCapture {
     (.framesFull, DRIP_LOSS_FRAMES_FULL), (.scratchBusy, DRIP_LOSS_SCRATCH_BUSY),
     (.truncatedStacks, DRIP_LOSS_TRUNCATED_STACKS), (.unreadableStacks, DRIP_LOSS_UNREADABLE_STACKS),
     (.unmatchedFrees, DRIP_LOSS_UNMATCHED_FREES), (.collidingSites, DRIP_LOSS_COLLIDING_SITES),
+    (.regionEvents, DRIP_LOSS_REGION_EVENTS),
   ]
 }

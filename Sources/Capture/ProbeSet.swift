@@ -47,9 +47,10 @@ final class ProbeSet {
   private(set) var notes: [String] = []
 
   /// Attaches all probes of a plan to one process; nothing counts before its state says so.
-  init(_ plan: ProbePlan, process number: Int, pid: Int32, kernel: borrowing KernelHalf, usesOneTrap: Bool)
-    throws(LibbpfError)
-  {
+  init(
+    _ plan: ProbePlan, process number: Int, pid: Int32, kernel: borrowing KernelHalf, options: CaptureOptions
+  ) throws(LibbpfError) {
+    let usesOneTrap = options.usesOneTrap
     self.number = number
     self.pid = pid
     slot = number & (kernel.layout.processes - 1)
@@ -58,6 +59,14 @@ final class ProbeSet {
     kernel.trials.withMutableElements(drip_trial.self) { trials in
       for index in 0..<Int(DRIP_FUNCTIONS) { trials[firstTrial + index] = drip_trial() }
     }
+    if let regions = plan.regions, options.domain.includesMappings {
+      let locations = regions.sites.map { site in
+        ProbeLocation(
+          fileOffset: site.fileOffset, cookie: UInt64(site.call.rawValue) | UInt64(number) << 8)
+      }
+      base.add(try kernel.attachRegions(locations, KernelHalf.Place(path: regions.path, pid: pid)))
+    }
+    guard options.domain.includesHeap else { return }
     for file in plan.usdt {
       let place = KernelHalf.Place(path: file.path, pid: pid)
       var locations: [USDTPlan.Event: [ProbeLocation]] = [:]

@@ -24,11 +24,11 @@ public enum Trials {
       case .perf: "works everywhere; detaching takes about 0.1 s a probe"
       }
     do throws(LibbpfError) {
-      let options = CaptureOptions(maxLive: 65_536, maxSites: 1024)
+      let options = CaptureOptions(maxLive: 65_536, maxSites: 1024, usesOneTrap: false)
       let kernel = try KernelHalf(
         backend: backend, options: options, layout: TableLayout(options: options, cpus: cpuCount()),
         epochNanoseconds: monotonicNanoseconds())
-      let probes = try ProbeSet(plan, process: 0, pid: getpid(), kernel: kernel, usesOneTrap: false)
+      let probes = try ProbeSet(plan, process: 0, pid: getpid(), kernel: kernel, options: options)
       kernel.change(0) { $0.state = DRIP_STATE_ON.rawValue }
       // A size that nobody else asks for tells our own calls from the runtime's.
       let size = 54_321

@@ -7,6 +7,8 @@ public struct ProbePlan: Sendable, Hashable {
   public var files: [ProbedFile]
   /// Files that tell of their allocator's own samples. Where there are any, `files` is empty.
   public var usdt: [TracedFile]
+  /// Where mapped memory is seen; nil if no C library's functions for it were found, or none were asked for.
+  public var regions: RegionPlan?
   /// What a reader should know: other allocators in the process, functions that go unseen.
   public var notes: [String]
 

@@ -115,3 +115,11 @@ struct DeviceNumber {
     minor = UInt32(truncatingIfNeeded: device & 0xff | device >> 12 & 0xffff_ff00)
   }
 }
+
+extension MemoryMap {
+  /// Where the heap segment of a process ends now, to the page; 0 if it has none.
+  public static func programBreak(pid: Int32) -> UInt64 {
+    let mappings = (try? read(pid: pid)) ?? []
+    return mappings.first { $0.path == "[heap]" }?.end ?? 0
+  }
+}

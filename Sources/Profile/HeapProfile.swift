@@ -9,6 +9,10 @@ public struct HeapProfile: Sendable, Hashable {
   public var table: TableUse
   /// Sites with something to show, in the order asked for.
   public var sites: [Site]
+  /// Memory mapped from the kernel, where that was watched: never a part of the sums above.
+  public var mapped: MappedMemory?
+  /// Whether allocators were watched.
+  public var hasHeap: Bool
   /// Sites and bytes left out by a row limit, so that a reader can add up.
   public var omittedSites: Int
   public var omittedBytes: UInt64
@@ -16,8 +20,11 @@ public struct HeapProfile: Sendable, Hashable {
 
   public init(
     dripVersion: String, capture: CaptureInfo, processes: [Target], totals: Totals, losses: Losses,
-    table: TableUse, sites: [Site], omittedSites: Int = 0, omittedBytes: UInt64 = 0, omittedCount: UInt64 = 0
+    table: TableUse, sites: [Site], omittedSites: Int = 0, omittedBytes: UInt64 = 0, omittedCount: UInt64 = 0,
+    mapped: MappedMemory? = nil, hasHeap: Bool = true
   ) {
+    self.mapped = mapped
+    self.hasHeap = hasHeap
     self.dripVersion = dripVersion
     self.capture = capture
     self.processes = processes
@@ -28,6 +35,32 @@ public struct HeapProfile: Sendable, Hashable {
     self.omittedSites = omittedSites
     self.omittedBytes = omittedBytes
     self.omittedCount = omittedCount
+  }
+}
+
+/// Mapped memory by call stack. Counts are of mappings; outstanding counts are of pieces, since a mapping may be
+/// unmapped in parts.
+public struct MappedMemory: Sendable, Hashable {
+  public struct Entry: Sendable, Hashable {
+    public var origin: MappingOrigin
+    public var site: Site
+
+    public init(origin: MappingOrigin, site: Site) {
+      self.origin = origin
+      self.site = site
+    }
+  }
+
+  public var totals: Totals
+  public var entries: [Entry]
+  public var omittedSites: Int
+  public var omittedBytes: UInt64
+
+  public init(totals: Totals, entries: [Entry], omittedSites: Int = 0, omittedBytes: UInt64 = 0) {
+    self.totals = totals
+    self.entries = entries
+    self.omittedSites = omittedSites
+    self.omittedBytes = omittedBytes
   }
 }
 

@@ -10,6 +10,8 @@ public enum LossKind: String, Sendable, Hashable, CaseIterable {
   case lostReturns = "lost_returns"
   /// The result of posix_memalign could not be read from the target's memory.
   case unreadableResult = "unreadable_result"
+  /// A call that maps or unmaps memory found no room to be told of.
+  case regionEvents = "region_events"
   /// The same address was handed out twice with no free in between; the old object was closed.
   case staleAddresses = "stale_addresses"
   /// The kernel did not run a probe because one was already running on that CPU.
@@ -35,7 +37,9 @@ public enum LossKind: String, Sendable, Hashable, CaseIterable {
   /// plain facts of attaching to a running process.
   public var affectsCounts: Bool {
     switch self {
-    case .tableFull, .inflightFull, .lostReturns, .unreadableResult, .staleAddresses, .missedProbes: true
+    case .tableFull, .inflightFull, .lostReturns, .unreadableResult, .regionEvents, .staleAddresses,
+      .missedProbes:
+      true
     case .sitesFull, .collidingSites, .framesFull, .scratchBusy, .truncatedStacks, .unreadableStacks,
       .unmatchedFrees,
       .unsymbolisedFrames:
@@ -50,6 +54,7 @@ public enum LossKind: String, Sendable, Hashable, CaseIterable {
     case .inflightFull: "calls not counted, too many at once"
     case .lostReturns: "calls that never returned"
     case .unreadableResult: "results that could not be read"
+    case .regionEvents: "calls that map memory not counted, too many between two polls"
     case .staleAddresses: "addresses handed out twice with no free seen"
     case .missedProbes: "probe hits the kernel skipped"
     case .sitesFull: "allocations without their stack, site table full (raise --max-sites)"

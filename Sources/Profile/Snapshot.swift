@@ -131,14 +131,19 @@ public struct Snapshot: Sendable, Hashable {
   /// Seconds since the attach.
   public var elapsedSeconds: Double
   public var sites: [SiteCounts]
+  /// The same for mapped memory, where it is watched: allocs are mappings, frees those of which nothing is left, the
+  /// aged count is of pieces. Their ids are of the same call stacks.
+  public var mapped: [SiteCounts]
   public var losses: Losses
   public var table: TableUse
 
   public init(
-    elapsedSeconds: Double, sites: [SiteCounts], losses: Losses = Losses(), table: TableUse = TableUse()
+    elapsedSeconds: Double, sites: [SiteCounts], mapped: [SiteCounts] = [], losses: Losses = Losses(),
+    table: TableUse = TableUse()
   ) {
     self.elapsedSeconds = elapsedSeconds
     self.sites = sites
+    self.mapped = mapped
     self.losses = losses
     self.table = table
   }

@@ -25,7 +25,22 @@ public enum JSONReport {
           ("outstanding_count", .integer(profile.omittedCount)),
         ])
       ),
-      ("sites", .array(profile.sites.map(site))),
+      ("sites", .array(profile.sites.map { site($0) })),
+      ("mapped", profile.mapped.map(mapped) ?? .null),
+    ])
+  }
+
+  private static func mapped(_ memory: MappedMemory) -> JSONValue {
+    .object([
+      ("totals", totals(memory.totals)),
+      (
+        "omitted",
+        .object([
+          ("sites", .integer(UInt64(memory.omittedSites))),
+          ("outstanding_bytes", .integer(memory.omittedBytes)),
+        ])
+      ),
+      ("sites", .array(memory.entries.map { site($0.site, [("origin", .string($0.origin.rawValue))]) })),
     ])
   }
 
@@ -69,19 +84,20 @@ public enum JSONReport {
     ])
   }
 
-  private static func site(_ site: Site) -> JSONValue {
+  private static func site(_ site: Site, _ extra: [(String, JSONValue)] = []) -> JSONValue {
     let sampled = site.sampled
-    return .object([
-      ("pid", .signed(Int64(site.pid))), ("outstanding_bytes", .integer(site.outstandingBytes)),
-      ("outstanding_count", .integer(site.outstandingCount)), ("allocs", .integer(site.allocs)),
-      ("frees", .integer(site.frees)), ("allocated_bytes", .integer(site.allocatedBytes)),
-      ("oldest_seconds", .optional(site.oldestSeconds)),
-      ("growth_bytes_per_second", .optional(site.growthBytesPerSecond)),
-      ("sampled_objects", sampled.map { .integer($0.objects) } ?? .null),
-      ("outstanding_bytes_error", .optional(sampled?.bytesError)),
-      ("outstanding_count_error", .optional(sampled?.countError)),
-      ("stack_end", .string(site.stackEnd.rawValue)), ("frames", .array(site.frames.map(frame))),
-    ])
+    return .object(
+      extra + [
+        ("pid", .signed(Int64(site.pid))), ("outstanding_bytes", .integer(site.outstandingBytes)),
+        ("outstanding_count", .integer(site.outstandingCount)), ("allocs", .integer(site.allocs)),
+        ("frees", .integer(site.frees)), ("allocated_bytes", .integer(site.allocatedBytes)),
+        ("oldest_seconds", .optional(site.oldestSeconds)),
+        ("growth_bytes_per_second", .optional(site.growthBytesPerSecond)),
+        ("sampled_objects", sampled.map { .integer($0.objects) } ?? .null),
+        ("outstanding_bytes_error", .optional(sampled?.bytesError)),
+        ("outstanding_count_error", .optional(sampled?.countError)),
+        ("stack_end", .string(site.stackEnd.rawValue)), ("frames", .array(site.frames.map(frame))),
+      ])
   }
 
   private static func frame(_ frame: Frame) -> JSONValue {

@@ -36,9 +36,36 @@ public enum TextReport {
       lines += stack(site, options, style)
       lines.append("")
     }
-    if profile.sites.isEmpty { lines += [nothing(profile), ""] }
+    if profile.sites.isEmpty, profile.hasHeap { lines += [nothing(profile), ""] }
+    if let mapped = profile.mapped { lines += self.mapped(mapped, options, style) }
     lines += TextFooter.render(profile, style)
     return lines.joined(separator: "\n") + "\n"
+  }
+
+  /// Mapped memory has a heading and sums of its own: most of it is what allocators hand out.
+  private static func mapped(_ memory: MappedMemory, _ options: TextOptions, _ style: Style) -> [String] {
+    let headings: [MappingOrigin: String] = [
+      .program: "mapped by the program", .allocator: "mapped by the allocator, for what it hands out",
+      .threadStack: "stack of a thread", .loader: "mapped by the dynamic linker",
+    ]
+    var lines = [
+      style.bold("Mapped memory") + ": \(Quantities.bytes(memory.totals.outstandingBytes)) outstanding of "
+        + "\(Quantities.bytes(memory.totals.allocatedBytes)) mapped in \(Wording.counted(memory.totals.allocs, "call"))",
+      "",
+    ]
+    for (index, entry) in memory.entries.enumerated() {
+      lines.append(
+        "M\(index + 1)  \(facts(entry.site, of: memory.totals, style)) · \(headings[entry.origin] ?? "")")
+      lines += stack(entry.site, options, style)
+      lines.append("")
+    }
+    if memory.omittedSites > 0 {
+      lines += [
+        "\(Quantities.bytes(memory.omittedBytes)) more at \(memory.omittedSites) call stacks (-n shows more)",
+        "",
+      ]
+    }
+    return lines
   }
 
   private static func header(_ profile: HeapProfile) -> String {

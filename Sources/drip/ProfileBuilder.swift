@@ -49,26 +49,29 @@ final class ProfileBuilder {
       snapshot, by: sort, limit: limit, isAgeFiltered: isAgeFiltered, includesIdle: includesIdle,
       growth: growth)
     var losses = snapshot.losses
-    var sites: [Site] = []
     let processes = await session.capture.processes
     let targets = Dictionary(uniqueKeysWithValues: processes.map { ($0.number, $0.target) })
     var oneTrap: Set<String> = []
     for process in processes {
       oneTrap.formUnion(await session.capture.oneTrapFunctions(of: process.number))
     }
-    for entry in ranking.entries {
-      let stack = await session.capture.stack(of: entry.site.id)
-      let frames = stack.addresses.flatMap {
-        symbolizers[entry.site.process]?.frames(for: $0) ?? []
+    var sites: [Site] = []
+    for entry in ranking.entries { sites.append(await site(entry, targets, &losses)) }
+    var mapped: MappedMemory?
+    if session.domain.includesMappings {
+      let ranking = Ranking(
+        Snapshot(elapsedSeconds: snapshot.elapsedSeconds, sites: snapshot.mapped), by: sort, limit: limit,
+        isAgeFiltered: isAgeFiltered, includesIdle: includesIdle)
+      var entries: [MappedMemory.Entry] = []
+      for entry in ranking.entries {
+        let site = await site(entry, targets, &losses)
+        entries.append(
+          MappedMemory.Entry(
+            origin: MappingOrigin(site.frames, allocators: session.allocatorFunctions), site: site))
       }
-      losses[.unsymbolisedFrames] += UInt64(frames.count { $0.function == nil })
-      sites.append(
-        Site(
-          pid: targets[entry.site.process]?.pid ?? 0, outstandingBytes: entry.outstandingBytes,
-          outstandingCount: entry.outstandingCount, allocs: entry.site.allocs, frees: entry.site.frees,
-          allocatedBytes: entry.site.allocatedBytes, oldestSeconds: entry.site.oldestSeconds,
-          growthBytesPerSecond: entry.growthBytesPerSecond, frames: frames, stackEnd: stack.end,
-          sampled: entry.site.sampled))
+      mapped = MappedMemory(
+        totals: ranking.totals, entries: entries, omittedSites: ranking.omittedSites,
+        omittedBytes: ranking.omittedBytes)
     }
     return HeapProfile(
       dripVersion: dripVersion,
@@ -78,6 +81,20 @@ final class ProfileBuilder {
         oneTrap: oneTrap.sorted(), notes: await session.allNotes()),
       processes: processes.map(\.target), totals: ranking.totals, losses: losses, table: snapshot.table,
       sites: sites, omittedSites: ranking.omittedSites, omittedBytes: ranking.omittedBytes,
-      omittedCount: ranking.omittedCount)
+      omittedCount: ranking.omittedCount, mapped: mapped, hasHeap: session.domain.includesHeap)
+  }
+
+  private func site(
+    _ entry: Ranking.Entry, _ targets: [Int: Target], _ losses: inout Losses
+  ) async -> Site {
+    let stack = await session.capture.stack(of: entry.site.id)
+    let frames = stack.addresses.flatMap { symbolizers[entry.site.process]?.frames(for: $0) ?? [] }
+    losses[.unsymbolisedFrames] += UInt64(frames.count { $0.function == nil })
+    return Site(
+      pid: targets[entry.site.process]?.pid ?? 0, outstandingBytes: entry.outstandingBytes,
+      outstandingCount: entry.outstandingCount, allocs: entry.site.allocs, frees: entry.site.frees,
+      allocatedBytes: entry.site.allocatedBytes, oldestSeconds: entry.site.oldestSeconds,
+      growthBytesPerSecond: entry.growthBytesPerSecond, frames: frames, stackEnd: stack.end,
+      sampled: entry.site.sampled)
   }
 }

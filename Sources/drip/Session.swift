@@ -13,6 +13,9 @@ final class Session {
   private(set) var notes: [String]
   /// Told of each process that is traced anew, while it is sure to be there.
   var onAdd: ((Int, TargetProcess) -> Void)?
+  let domain: MemoryDomain
+  /// Names of the functions of all allocators found.
+  private(set) var allocatorFunctions: Set<String> = []
   private let keepsEnded: Bool
   private let allocators: [String]
   private var windows: DutyCycle.Schedule?
@@ -31,6 +34,7 @@ final class Session {
     self.notes = notes
     self.keepsEnded = keepsEnded
     allocators = options.allocator
+    domain = options.domain
     selection = options.selection
     windows = options.duty?.schedule(from: monotonicNanoseconds())
   }
@@ -75,8 +79,10 @@ final class Session {
         let plan = try TargetPlan.make(for: target, allocators: options.allocator)
         let capture = try LiveCapture(
           target: target, plan: plan, options: options.capture, cpus: facts.possibleCPUs)
-        session = Session(
+        let made = Session(
           capture: capture, running: [0: target], notes: plan.notes, keepsEnded: keepsEnded, options: options)
+        made.learn(plan)
+        session = made
       } catch  where !options.pids.contains(pid) {
         failures.append("pid \(pid) is not watched: \(error)")
         session?.passedOver.insert(pid)
@@ -97,12 +103,15 @@ final class Session {
     printError("drip: attached to \(names)\(more) by \(capture.backend.title)")
   }
 
+  private func learn(_ plan: ProbePlan) { allocatorFunctions.formUnion(plan.sites.flatMap(\.names)) }
+
   private func add(_ pid: Int32) async throws {
     let target = try TargetProcess.open(pid: pid)
     let plan = try TargetPlan.make(for: target, allocators: allocators)
     let number = try await capture.add(target, plan: plan)
     running[number] = target
     notes += plan.notes
+    learn(plan)
     onAdd?(number, target)
   }
 

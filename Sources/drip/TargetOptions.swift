@@ -53,6 +53,8 @@ struct PIDList: ExpressibleByArgument, Hashable {
   }
 }
 
+extension MemoryDomain: ExpressibleByArgument {}
+
 extension DutyCycle: ExpressibleByArgument {
   public init?(argument: String) { try? self.init(argument) }
 }
@@ -98,6 +100,9 @@ struct TargetOptions: ParsableArguments {
 
   @Option(help: "Distinct call stacks to keep.")
   var maxSites: Int = 1 << 15
+
+  @Option(help: "heap (what allocators hand out), mmap (what is mapped from the kernel), or all.")
+  var domain: MemoryDomain = .heap
 
   @Option(
     help:
@@ -164,6 +169,7 @@ struct TargetOptions: ParsableArguments {
     CaptureOptions(
       minSize: minSize?.bytes ?? 0, maxSize: maxSize?.bytes ?? .max, maxLive: maxLive, maxSites: maxSites,
       maxFrames: depth, sampling: sampleBytes.flatMap { ByteSampling(distance: $0.bytes) } ?? .everything,
+      domain: domain,
       maxProcesses: processes, usesOneTrap: !noOneTrap,
       backend: backend, usesUnwindTables: !noUnwindTables)
   }

@@ -36,7 +36,9 @@ enum TargetPlan {
       }
     }
     markBound(&candidates, found, pid: pid)
-    return try ProbePlan.make(candidates: candidates)
+    var plan = try ProbePlan.make(candidates: candidates)
+    plan.regions = RegionPlan.make(candidates: candidates)
+    return plan
   }
 
   private static func open(_ module: MappedModule, pid: Int32) throws -> (path: String, elf: ELFFile) {

@@ -48,6 +48,7 @@ enum drip_loss {
 	DRIP_LOSS_UNREADABLE_STACKS,
 	DRIP_LOSS_UNMATCHED_FREES,
 	DRIP_LOSS_COLLIDING_SITES,
+	DRIP_LOSS_REGION_EVENTS,
 	DRIP_LOSS_COUNT,
 };
 
@@ -199,6 +200,33 @@ enum drip_role {
 	DRIP_ROLE_SETTLE = 3,
 };
 
+/* Functions that map memory; in the low byte of their cookies. Equal to the raw values of Profile.MappingCall. */
+enum drip_mapping_call {
+	DRIP_MMAP = 16,
+	DRIP_MUNMAP = 17,
+	DRIP_MREMAP = 18,
+	DRIP_BRK = 19,
+};
+
+enum drip_region_op {
+	DRIP_REGION_MAPPED = 1,
+	DRIP_REGION_GONE = 2,   /* told before it is */
+	DRIP_REGION_STAYED = 3, /* the last GONE of this thread was refused */
+	DRIP_REGION_BREAK = 4,  /* the program's break is now at `address` */
+};
+
+/* One record of the ring buffer. */
+struct drip_region_event {
+	drip_u64 thread; /* thread group and thread id */
+	drip_u64 address;
+	drip_u64 length;
+	drip_u32 birth;
+	drip_u32 site;
+	drip_u16 process;
+	drip_u16 op; /* enum drip_region_op */
+	drip_u32 reserved;
+};
+
 /* The one place for counters that are not a site's. */
 struct drip_status {
 	drip_u64 losses[DRIP_LOSS_COUNT];
@@ -326,6 +354,7 @@ _Static_assert(sizeof(struct drip_site) == 64, "a cache line");
 _Static_assert(sizeof(struct drip_call) == 56, "drip_call");
 _Static_assert(sizeof(struct drip_calls) == 512, "eight cache lines");
 _Static_assert(sizeof(struct drip_target) == 16, "drip_target");
+_Static_assert(sizeof(struct drip_region_event) == 40, "drip_region_event");
 _Static_assert(DRIP_MEMO_WORDS % 4 == 0, "compared by fours");
 _Static_assert(sizeof(struct drip_rule) == 8, "drip_rule");
 _Static_assert(sizeof(struct drip_page) == 8, "drip_page");
