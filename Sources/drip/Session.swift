@@ -166,6 +166,8 @@ final class Session {
     for pid in selection.current() where !known.contains(pid) {
       do {
         try await add(pid)
+        let command = running.values.first { $0.identity.pid == pid }?.identity.command ?? ""
+        printError("drip: attached to \(command) (pid \(pid)), too")
       } catch {
         passedOver.insert(pid)
         notes.append("pid \(pid) is not watched: \(error)")

@@ -1,0 +1,160 @@
+import Foundation
+import Testing
+
+/// Processes that come later, and processes seen from outside of their container.
+@Suite("children, selections and containers", .enabled(if: canRunLive), .serialized)
+struct FollowTests {
+  private struct Tally: Equatable {
+    var allocs: UInt64 = 0
+    var frees: UInt64 = 0
+    var bytes: UInt64 = 0
+    var processes: Set<Int32> = []
+  }
+
+  /// What a dump has of each function called `site_*`, over all processes.
+  private func tally(_ dump: DumpJSON) -> [String: Tally] {
+    var result: [String: Tally] = [:]
+    for site in dump.sites {
+      guard let name = site.frames.lazy.compactMap(\.function).first(where: { $0.hasPrefix("site_") }) else {
+        continue
+      }
+      result[name, default: Tally()].allocs += site.allocs
+      result[name, default: Tally()].frees += site.frees
+      result[name, default: Tally()].bytes += site.allocated_bytes
+      result[name, default: Tally()].processes.insert(site.pid)
+    }
+    return result
+  }
+
+  @Test(
+    "children are followed over fork, vfork and exec from their first instruction",
+    arguments: ["session", "multi"])
+  func follow(backend: String) throws {
+    let program = try Child(DripBinary.workload("forker"))
+    try #require(program.line() == "READY")
+    let drip = try DripBinary.attach([
+      "dump", "--follow", "-p", "\(program.pid)", "--duration", "120s", "--format", "json", "--backend",
+      backend,
+    ])
+    program.send("GO")
+    try #require(program.waitForLine { $0 == "DONE" } != nil)
+    drip.signal(SIGINT)
+    let result = drip.finish()
+    try #require(result.status == 0, "\(result.errors)")
+    let dump = try DumpJSON.parse(result.output)
+    let seen = tally(dump)
+    #expect(dump.losses["total"] == 0, "\(dump.losses)")
+    let parent = try #require(seen["site_parent"])
+    #expect(parent == Tally(allocs: 10, frees: 0, bytes: 1000, processes: [program.pid]))
+    let child = try #require(seen["site_child"])
+    #expect(child.allocs == 80 && child.frees == 20 && child.bytes == 16000 && child.processes.count == 4)
+    let executed = try #require(seen["site_executed"])
+    #expect(executed.allocs == 60 && executed.bytes == 18000 && executed.processes.count == 2)
+    // Nobody traces it any more, and it ends by itself.
+    let status = try String(contentsOfFile: "/proc/\(program.pid)/status", encoding: .utf8)
+    #expect(status.contains("TracerPid:\t0"))
+    program.send("END")
+    #expect(program.finish().status == 0)
+  }
+
+  @Test("without --follow children are not counted, and not to their parent")
+  func notFollowed() throws {
+    let program = try Child(DripBinary.workload("forker"))
+    try #require(program.line() == "READY")
+    let drip = try DripBinary.attach([
+      "dump", "-p", "\(program.pid)", "--duration", "120s", "--format", "json",
+    ])
+    program.send("GO")
+    try #require(program.waitForLine { $0 == "DONE" } != nil)
+    drip.signal(SIGINT)
+    let seen = tally(try DumpJSON.parse(drip.finish().output))
+    #expect(seen["site_parent"]?.allocs == 10 && seen["site_child"] == nil && seen["site_executed"] == nil)
+  }
+
+  @Test("drip killed by SIGKILL lets a followed program go on")
+  func killed() throws {
+    let program = try Child(DripBinary.workload("forker"))
+    try #require(program.line() == "READY")
+    let drip = try DripBinary.attach(["dump", "--follow", "-p", "\(program.pid)", "--duration", "120s"])
+    drip.signal(SIGKILL)
+    _ = drip.finish()
+    program.send("GO")
+    try #require(program.waitForLine { $0 == "DONE" } != nil, "it works and its children do")
+    program.send("END")
+    #expect(program.finish().status == 0)
+  }
+
+  @Test("processes by name, with one that comes later")
+  func comm() throws {
+    let first = try Child(DripBinary.workload("one_site"), ["50", "1000"])
+    try #require(first.line() == "READY")
+    let drip = try DripBinary.attach(["dump", "--comm", "one_s*", "--duration", "120s", "--format", "json"])
+    first.send("GO")
+    try #require(first.waitForLine { $0.hasPrefix("DONE") } != nil)
+    let second = try Child(DripBinary.workload("one_site"), ["70", "100"])
+    try #require(second.line() == "READY")
+    try #require(drip.waitForErrorLine { $0.contains("(pid \(second.pid)), too") } != nil)
+    second.send("GO")
+    try #require(second.waitForLine { $0.hasPrefix("DONE") } != nil)
+    drip.signal(SIGINT)
+    let dump = try DumpJSON.parse(drip.finish().output)
+    let counts = Dictionary(grouping: dump.sites, by: \.pid).mapValues {
+      $0.reduce(0) { $0 + $1.outstanding_count }
+    }
+    #expect(counts == [first.pid: 50, second.pid: 70])
+    let none = try DripBinary.run("dump", "--comm", "no_such_name", "--duration", "1s")
+    #expect(none.status == 3 && none.errors.contains("no process is named no_such_name"), "\(none)")
+  }
+
+  @Test("a program in a container with a libc of its own", arguments: ["one_site", "truth_musl"])
+  func container(program: String) throws {
+    let root = try ContainerRoot(program: DripBinary.workload(program))
+    let arguments = program == "one_site" ? ["50", "1000"] : ["1", "20000", "2"]
+    let shell = try Child(
+      "/usr/bin/unshare",
+      ["--mount", "--pid", "--fork", "/usr/sbin/chroot", root.path, "/program"] + arguments)
+    try #require(shell.waitForLine { $0 == "READY" } != nil)
+    let children = try String(
+      contentsOfFile: "/proc/\(shell.pid)/task/\(shell.pid)/children", encoding: .utf8)
+    let pid = try #require(children.split(separator: " ").first.flatMap { Int32($0) })
+    let drip = try DripBinary.attach([
+      "dump", "--container", "\(pid)", "--duration", "120s", "--format", "json",
+    ])
+    shell.send("GO")
+    try #require(shell.waitForLine { $0.hasPrefix("DONE") || $0.hasPrefix("TOTAL") } != nil)
+    drip.signal(SIGINT)
+    let result = drip.finish()
+    try #require(result.status == 0, "\(result.errors)")
+    let dump = try DumpJSON.parse(result.output)
+    #expect(dump.losses["total"] == 0, "\(dump.losses)")
+    #expect(dump.totals.allocs >= 50)
+    let modules = Set(dump.sites.flatMap(\.frames).compactMap(\.module))
+    #expect(modules.contains { $0.hasPrefix(root.path) || $0 == "/program" }, "\(modules)")
+    let names = dump.sites.flatMap(\.frames).compactMap(\.function)
+    #expect(names.contains { $0 == "allocate_here" || $0.hasPrefix("site_") }, "named from outside")
+    shell.send("END")
+  }
+}
+
+/// A root directory with a program and copies of what it is linked to: other files than the host's.
+final class ContainerRoot {
+  let path: String
+
+  init(program: String) throws {
+    path = FileManager.default.temporaryDirectory.appending(path: "drip-root-\(UUID().uuidString)").path
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    try FileManager.default.copyItem(atPath: program, toPath: path + "/program")
+    let linked = try run("/usr/bin/ldd", [program]).output
+    var files = Set(linked.split(whereSeparator: { " \n\t".contains($0) }).map(String.init))
+    files = files.filter { $0.hasPrefix("/") && !$0.hasSuffix(":") }
+    if linked.contains("musl") { files.insert("/lib/ld-musl-x86_64.so.1") }
+    for file in files {
+      let folder = path + (file as NSString).deletingLastPathComponent
+      try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+      try Data(contentsOf: URL(fileURLWithPath: file)).write(to: URL(fileURLWithPath: path + file))
+      try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path + file)
+    }
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+}
