@@ -47,6 +47,6 @@ struct ABITests {
     #expect(DRIP_BUCKET_BYTES == 128)
     #expect(MemoryLayout<drip_mapping>.size == 32)
     #expect(MemoryLayout<drip_object>.size == 16)
-    #expect(DRIP_PROCESS_MAPPINGS_AT == 8)
+    #expect(DRIP_PROCESS_MAPPINGS_AT == 16)
   }
 }

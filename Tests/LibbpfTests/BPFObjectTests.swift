@@ -59,7 +59,7 @@ struct BPFObjectTests {
   func mapped() throws {
     let object = try openUserObject()
     try object.program("call").setAttachType(.uprobeMulti)
-    for name in ["call", "call_enter", "call_leave", "free_enter"] {
+    for name in ["call", "call_enter", "call_leave", "free_enter", "region"] {
       try object.program(name).setAutoload(name == "free_enter")
     }
     try object.map("sites").setMaxEntries(4096)

@@ -27,16 +27,18 @@ struct JSONReportTests {
     #expect(
       names == [
         "drip", "capture", "start", "start_unix_ns", "seconds", "kernel", "backend", "ended", "filters",
-        "processes",
-        "pid", "start_ticks", "command", "executable", "totals", "outstanding_bytes", "outstanding_count",
+        "one_trap", "notes", "processes",
+        "pid", "start_ticks", "command", "executable", "state", "totals", "outstanding_bytes",
+        "outstanding_count",
         "allocs",
         "frees", "allocated_bytes", "losses", "total",
       ] + LossKind.allCases.map(\.rawValue) + [
         "tables", "live", "live_capacity", "sites", "site_capacity", "bytes", "omitted", "sites",
         "outstanding_bytes",
         "outstanding_count", "sites", "pid", "outstanding_bytes", "outstanding_count", "allocs", "frees",
-        "allocated_bytes", "oldest_seconds", "growth_bytes_per_second", "stack_end", "frames",
-      ] + frame + frame)
+        "allocated_bytes", "oldest_seconds", "growth_bytes_per_second", "sampled_objects",
+        "outstanding_bytes_error", "outstanding_count_error", "stack_end", "frames",
+      ] + frame + frame + ["mapped"])
   }
 
   @Test("a general parser reads it back")
