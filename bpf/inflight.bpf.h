@@ -9,7 +9,7 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, DRIP_CALL_BUCKETS);
+	__uint(max_entries, 1 << DRIP_CALL_BITS);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct drip_calls);
@@ -17,7 +17,7 @@ struct {
 
 static __always_inline struct drip_calls *calls_of(__u64 owner)
 {
-	__u32 index = (owner * 0x9E3779B97F4A7C15ULL >> 32) & (DRIP_CALL_BUCKETS - 1);
+	__u32 index = owner * 0x9E3779B97F4A7C15ULL >> (64 - DRIP_CALL_BITS);
 
 	return bpf_map_lookup_elem(&inflight, &index);
 }

@@ -9,7 +9,7 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, DRIP_MEMOS);
+	__uint(max_entries, 1 << DRIP_MEMO_BITS);
 	__type(key, __u32);
 	__type(value, struct drip_memo);
 } memos SEC(".maps");
@@ -17,7 +17,7 @@ struct {
 static __always_inline struct drip_memo *memo_of(struct drip_scratch *s, __u32 process)
 {
 	__u64 hash = (s->start_pc ^ s->start_sp << 13 ^ s->start_fp << 29 ^ process) * 0x9E3779B97F4A7C15ULL;
-	__u32 index = hash >> 32 & (DRIP_MEMOS - 1);
+	__u32 index = hash >> (64 - DRIP_MEMO_BITS);
 
 	return bpf_map_lookup_elem(&memos, &index);
 }

@@ -68,7 +68,7 @@ __noinline int site_of(struct drip_scratch *s, __u32 process)
 	if (!hash)
 		hash = 1;
 	for (__u32 i = 0; i < DRIP_SITE_PROBES; i++) {
-		__u32 index = ((__u32)hash + i) & site_mask;
+		__u32 index = ((__u32)(hash >> 32) + i) & site_mask;
 		struct drip_site *site;
 
 		if (index == DRIP_NO_SITE)

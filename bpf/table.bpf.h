@@ -26,7 +26,7 @@ struct {
 	__type(value, struct drip_object);
 } overflow SEC(".maps");
 
-const volatile __u32 bucket_mask = 0;
+const volatile __u32 bucket_shift = 63; /* 64 less the bits of a bucket's number */
 
 #define SITE_MASK ((1ULL << DRIP_SITE_BITS) - 1)
 #define LARGE (1ULL << DRIP_SIZE_BITS)
@@ -36,10 +36,12 @@ static __always_inline __u64 object_key(__u64 address, __u32 process)
 	return address | (__u64)process << 48;
 }
 
-/* Allocators align to 8 or 16 bytes: the low bits say nothing. Fibonacci hashing spreads the rest. */
+/* Allocators align to 8 or 16 bytes: the low bits say nothing. Fibonacci hashing spreads the rest, and it is the
+ * highest bits of the product that spread evenly: of a million objects one after the other none overflows its
+ * bucket, where bits from the middle send every second one to the overflow map. */
 static __always_inline struct drip_bucket *bucket_of(__u64 key)
 {
-	__u32 index = ((key >> 3) * 0x9E3779B97F4A7C15ULL >> 32) & bucket_mask;
+	__u32 index = (key >> 3) * 0x9E3779B97F4A7C15ULL >> bucket_shift;
 
 	return bpf_map_lookup_elem(&live, &index);
 }

@@ -21,9 +21,11 @@ struct TableLayout: Sendable, Hashable {
     maxLive = max(options.maxLive, 1)
     buckets = Self.powerOfTwo(atLeast: max(maxLive * 2 / ways, 64))
     overflow = max(maxLive / 4, 1024)
-    sites = Self.powerOfTwo(atLeast: max(options.maxSites, 64))
+    // At most half full, so that a search among neighbours ends soon.
+    let wanted = Self.powerOfTwo(atLeast: max(options.maxSites, 64))
+    sites = wanted * 2
     // Three blocks of 16 frames a site on average; a deep site may take eight.
-    frameBlocks = sites * 3
+    frameBlocks = wanted * 3
     // Room for what dlopen may bring later.
     pages = unwindPages + 16_384
     rowChunks = (unwindRows + unwindRows / 4) / Int(DRIP_ROWS_PER_CHUNK) + 256

@@ -41,7 +41,7 @@ struct BPFObjectTests {
   @Test("constants are found by name through the object's BTF")
   func constants() throws {
     let object = try openUserObject()
-    let mask = try object.constantOffset(of: "bucket_mask")
+    let mask = try object.constantOffset(of: "bucket_shift")
     let sites = try object.constantOffset(of: "site_mask")
     #expect(mask != sites)
     let error = #expect(throws: LibbpfError.self) { _ = try object.constantOffset(of: "no_such_constant") }
