@@ -25,9 +25,22 @@ struct user_pt_regs {
 struct pt_regs;
 #endif
 
+/* A return that a uretprobe waits for: the kernel has put its own address into the stack. */
+struct return_instance {
+	unsigned long stack; /* where the return address stands */
+	unsigned long orig_ret_vaddr;
+	bool chained; /* its original address is the kernel's, too */
+	struct return_instance *next;
+};
+
+struct uprobe_task {
+	struct return_instance *return_instances;
+};
+
 struct task_struct {
 	int pid;
 	int tgid;
+	struct uprobe_task *utask;
 };
 
 #pragma clang attribute pop

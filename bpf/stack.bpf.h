@@ -189,11 +189,45 @@ static __always_inline bool push_frame(struct drip_scratch *s, __u64 address)
 	OPAQUE(n);
 	s->frame[n & (DRIP_FRAMES - 1)] = address;
 	s->count = n + 1;
+	s->last_hash = s->hash;
+	s->last_check = s->check;
 	s->hash = (s->hash ^ address) * 0x9E3779B97F4A7C15ULL;
 	s->hash ^= s->hash >> 29;
 	s->check = (s->check + address) * 0xD6E8FEB86659FD93ULL;
 	s->check ^= s->check >> 32;
 	return false;
+}
+
+/* The address that a function will really return to, if a return probe (drip's own, or anybody's) has put the
+ * kernel's in its place; `slot` is where it stands. 0 if there is none. */
+static __always_inline __u64 original_return(__u64 slot)
+{
+	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
+	struct return_instance *instance = BPF_CORE_READ(task, utask, return_instances);
+
+	for (int i = 0; i < 16 && instance; i++) {
+		if (BPF_CORE_READ(instance, stack) == slot && !BPF_CORE_READ(instance, chained))
+			return BPF_CORE_READ(instance, orig_ret_vaddr);
+		instance = BPF_CORE_READ(instance, next);
+	}
+	return 0;
+}
+
+/* The last frame is an address outside of all code. If it is a return probe's, the true one takes its place; the walk
+ * then hangs on more than the stack's words, and is not to be remembered. */
+static __always_inline bool unhide(struct drip_scratch *s)
+{
+	__u64 address = original_return(s->sp - 8);
+
+	if (!address || !s->count)
+		return false;
+	s->reads = DRIP_MEMO_WORDS + 1;
+	s->count -= 1;
+	s->hash = s->last_hash;
+	s->check = s->last_check;
+	s->pc = address - 1;
+	push_frame(s, address);
+	return true;
 }
 
 /* One step by the frame pointer. The saved value above need not be sane: the caller may use rbp freely. */
@@ -241,6 +275,10 @@ __noinline int unwind_step(struct drip_scratch *s, struct drip_process *p)
 	} else {
 		index = find_rule(s, p);
 		if (index == -1 && p->mapping_count) {
+			if (s->pc != s->hidden_pc && unhide(s)) {
+				s->hidden_pc = s->pc;
+				return 0;
+			}
 			/* A pc outside of every executable mapping: what led here was not a return address. */
 			if (s->count > 1)
 				s->count -= 1;
@@ -376,6 +414,7 @@ static __always_inline void walk(struct drip_scratch *s, struct drip_process *p)
 	s->check = 0;
 	s->reads = 0;
 	s->extent = 0;
+	s->hidden_pc = 0;
 	s->sp = s->start_sp;
 	s->fp = s->start_fp;
 	s->pc = s->start_pc - 1;

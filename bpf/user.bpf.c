@@ -37,11 +37,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #include "regions.bpf.h"
 
-static __always_inline void remember(struct drip_calls *calls, __u64 owner, __u64 size, __u64 return_at, __u64 pointer);
-
-/* Remembers a call. 0 if its return is wanted, 1 if not. `hijacks`: the return address will be the kernel's
- * trampoline, whatever the answer. */
-static __always_inline int enter(struct pt_regs *ctx, bool hijacks)
+/* Remembers a call. 0 if its return is wanted, 1 if not. */
+static __always_inline int enter(struct pt_regs *ctx)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx), owner = bpf_get_current_pid_tgid(), sp = PT_REGS_SP(ctx);
 	__u64 size = 0, pointer = 0;
@@ -54,12 +51,8 @@ static __always_inline int enter(struct pt_regs *ctx, bool hijacks)
 
 	if (!calls || !t)
 		return 1;
-	if (function < DRIP_FUNCTIONS && t->one_trap >> function & 1) {
-		/* Its inner sites tell; this probe is about to go. Until then they need the true return address. */
-		if (hijacks && !bpf_probe_read_user(&pointer, sizeof(pointer), (void *)sp))
-			remember(calls, owner, 0, sp, pointer);
-		return 1;
-	}
+	if (function < DRIP_FUNCTIONS && t->one_trap >> function & 1)
+		return 1; /* its inner sites tell; this probe is about to go */
 	switch (op) {
 	case DRIP_MALLOC:
 		size = PT_REGS_PARM1(ctx);
@@ -213,14 +206,14 @@ int call(struct pt_regs *ctx)
 {
 	if (bpf_session_is_return())
 		return leave(ctx);
-	return enter(ctx, false);
+	return enter(ctx);
 }
 
 /* Below 6.13 the return cannot be skipped: it finds no slot and costs its trap. */
 SEC("uprobe")
 int call_enter(struct pt_regs *ctx)
 {
-	enter(ctx, true);
+	enter(ctx);
 	return 0;
 }
 
@@ -329,8 +322,8 @@ static __always_inline void on_trial(struct drip_call *call, __u32 role, __u64 s
 	}
 }
 
-/* Keeps what is known of a call for a later site of it, unless the thread has a call in flight. */
-static __always_inline void remember(struct drip_calls *calls, __u64 owner, __u64 size, __u64 return_at, __u64 pointer)
+/* Keeps the size of a call for a later site of it, unless the thread has a call in flight. */
+static __always_inline void remember(struct drip_calls *calls, __u64 owner, __u64 size, __u64 return_at)
 {
 	int slot = call_find(calls, owner);
 	struct drip_call *call;
@@ -343,9 +336,8 @@ static __always_inline void remember(struct drip_calls *calls, __u64 owner, __u6
 	call = &calls->call[slot & (DRIP_CALLS - 1)];
 	if (!is_new && call->op != DRIP_REMEMBERED)
 		return;
-	if (is_new || pointer || call->sp != return_at)
-		call->pointer = pointer;
 	call->op = DRIP_REMEMBERED;
+	call->pointer = 0;
 	call->size = size;
 	call->sp = return_at;
 }
@@ -411,7 +403,7 @@ int inside(struct pt_regs *ctx)
 	if (!(t->one_trap >> function & 1))
 		goto out;
 	if (role == DRIP_ROLE_REMEMBER) {
-		remember(calls, owner, size, return_at, 0);
+		remember(calls, owner, size, return_at);
 		goto out;
 	}
 	if (role == DRIP_ROLE_SETTLE) {
@@ -426,11 +418,8 @@ int inside(struct pt_regs *ctx)
 	if (frame >= 256)
 		goto out;
 	s->start_pc = s->window[frame];
-	if (call) {
-		if (call->sp == return_at && call->pointer)
-			s->start_pc = call->pointer;
+	if (call)
 		__sync_lock_test_and_set(&calls->owner[slot & (DRIP_CALLS - 1)], 0);
-	}
 	if (!result || !chosen(size))
 		goto out;
 	s->start_sp = return_at + 8;

@@ -20,7 +20,10 @@ struct ProcessImage {
   @discardableResult
   mutating func scan(_ library: inout UnwindLibrary) -> Bool {
     guard let all = try? MemoryMap.read(pid: pid) else { return false }
-    let executable = all.filter { $0.permissions.contains(.execute) && $0.start < 1 << 47 }
+    // The kernel's own pages for probes are no code of the process: a return address there hides another one.
+    let executable = all.filter {
+      $0.permissions.contains(.execute) && $0.start < 1 << 47 && !$0.path.hasPrefix("[uprobes")
+    }
     guard executable != mappings else { return false }
     mappings = executable
     library.open(executable, pid: pid)

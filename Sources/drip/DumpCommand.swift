@@ -92,6 +92,7 @@ struct Dump: AsyncParsableCommand {
         next = monotonicSeconds() + step
       }
       if try await session.wait(&waiter, until: min(next, end)) == .interrupted {
+        _ = try await session.look()
         return (tracker, "interrupted")
       }
     }

@@ -46,6 +46,11 @@ struct DumpJSON: Decodable {
     let backend: String
     let kernel: String
     let ended: String?
+    let one_trap: [String]
+  }
+  struct Process: Decodable {
+    let pid: Int32
+    let state: String
   }
   struct Totals: Decodable {
     let outstanding_bytes: UInt64
@@ -76,6 +81,7 @@ struct DumpJSON: Decodable {
   }
   let drip: String
   let capture: Capture
+  let processes: [Process]
   let totals: Totals
   let losses: [String: UInt64]
   let sites: [Site]

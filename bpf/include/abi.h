@@ -305,6 +305,9 @@ struct drip_scratch {
 	drip_u64 fp;
 	drip_u64 hash;
 	drip_u64 check;
+	drip_u64 last_hash; /* without the last frame */
+	drip_u64 last_check;
+	drip_u64 hidden_pc; /* the last one that a return probe had hidden */
 	drip_u64 window_base;
 	drip_u32 window_words;
 	drip_u32 end;
