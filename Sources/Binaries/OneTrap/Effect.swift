@@ -24,6 +24,8 @@ enum Effect: Hashable, Sendable {
   /// All eight bytes go from one place to the other.
   case copy(to: Operand, from: Operand)
   case push(Int)
+  /// A word that is no register's value.
+  case pushOther
   case pop(Int)
   /// rsp goes down by so many bytes; up if negative.
   case lower(Int)
@@ -53,6 +55,15 @@ enum Effect: Hashable, Sendable {
     var bytes: Int
   }
 
+  /// What is written of the stack by a plain store.
+  var memoryWritten: Memory? {
+    switch self {
+    case .copy(to: .memory(let memory), from: _): memory
+    case .clobber(_, let memory): memory
+    default: nil
+    }
+  }
+
   /// The registers that a call leaves as they are by the ABI (System V AMD64, 3.2.1): rbx, rsp, rbp, r12 to r15.
   static let keptByCalls: RegisterSet = [
     .rbx, .rsp, .rbp, RegisterSet(rawValue: 0xf000),
@@ -61,10 +72,10 @@ enum Effect: Hashable, Sendable {
   init(_ instruction: Instruction) {
     let operands = instruction.operands.split(separator: ",").map { $0.drop { $0 == " " } }
     let registers = operands.map { Self.wholeRegister($0) }
-    self = .clobber(instruction.registersWritten, memory: Self.written(instruction, operands))
+    self = .clobber(Self.lost(instruction), memory: Self.written(instruction, operands))
     switch (instruction.mnemonic, operands.count) {
     case ("push", 1):
-      self = registers[0].map { .push($0) } ?? .lower(8)
+      self = registers[0].map { .push($0) } ?? .pushOther
     case ("pop", 1):
       self = registers[0].map { .pop($0) } ?? .escape
     case ("leave", 0):
@@ -84,22 +95,59 @@ enum Effect: Hashable, Sendable {
       if let register = registers[0] { self = .multiply(register) }
     case ("imul", 2):
       if let to = registers[0], let by = registers[1] { self = .multiplyInto(to, by) }
-    default:
-      if instruction.writesStackPointer, instruction.kind == .straight { self = .escape }
+    default: break
     }
-    // rsp as a part of a sum, an operand of a comparison that nobody makes: an address of the frame all the same.
-    if case .clobber = self, registers.contains(4), !["cmp", "test"].contains(instruction.mnemonic) {
-      self = .escape
-    }
+    if Self.movesStackOddly(instruction, operands, self) { self = .escape }
   }
 
-  /// Whether an instruction takes an address from rbp: the frame's, if rbp points into it.
+  /// The registers that may have another value after an instruction. Capstone 4 does not tell of all that it
+  /// writes without naming it (Intel SDM volume 2; the kernel's entry code keeps all but rax, rcx and r11).
+  static func lost(_ instruction: Instruction) -> RegisterSet {
+    let mnemonic = instruction.mnemonic
+    if mnemonic == "syscall" {
+      return instruction.registersWritten.union([.rax, .rcx, RegisterSet(rawValue: 1 << 11)])
+    }
+    if mnemonic.contains("cmpxchg") { return instruction.registersWritten.union([.rax, .rdx]) }
+    if mnemonic.hasPrefix("xlat") { return instruction.registersWritten.union(.rax) }
+    return instruction.registersWritten
+  }
+
+  /// Whether an instruction does with rsp anything but what the effect found for it tells, or hands on an address
+  /// of the frame as a part of a sum.
+  private static func movesStackOddly(_ instruction: Instruction, _ operands: [Substring], _ effect: Effect)
+    -> Bool
+  {
+    // Addresses of 32 bits, which nobody makes of the stack's.
+    if operands.contains(where: { $0.contains("[") && ($0.contains("esp") || $0.contains("ebp")) }) {
+      return true
+    }
+    switch effect {
+    case .lower, .setFramePointer, .escape: return false
+    case .push, .pushOther, .pop, .leave:
+      // Of 16 bits.
+      if instruction.bytes.prefix(4).dropLast().contains(0x66) { return true }
+    default:
+      if instruction.kind == .straight, instruction.writesStackPointer || instruction.mnemonic == "enter" {
+        return true
+      }
+    }
+    return !["cmp", "test"].contains(instruction.mnemonic)
+      && operands.contains { RegisterSet.partNames[4].contains(String($0)) }
+  }
+
+  /// Whether an instruction takes an address from rbp, or makes another of it: the frame's, if rbp points into it.
   static func takesAddress(_ instruction: Instruction) -> Bool {
     let operands = instruction.operands.split(separator: ",").map { $0.drop { $0 == " " } }
+    let isPart = operands.map { RegisterSet.partNames[5].contains(String($0)) }
     switch instruction.mnemonic {
-    case "cmp", "test", "push", "pop", "leave": return false
-    case "lea": return operands.last?.contains("rbp") == true
-    default: return operands.dropFirst().contains("rbp")
+    case "cmp", "test", "leave": return false
+    case "lea":
+      return operands.last?.contains("bp") == true
+    case "mov", "movabs", "movzx", "movsx", "movsxd", "pop":
+      return isPart.dropFirst().contains(true) || isPart.first == true && register(operands[0]) == nil
+    case "xor", "sub":
+      return isPart.contains(true) && operands[0] != operands[1]
+    default: return isPart.contains(true)
     }
   }
 
@@ -143,17 +191,22 @@ enum Effect: Hashable, Sendable {
     guard let first = operands.first, first.contains("["), !readers.contains(instruction.mnemonic) else {
       return nil
     }
-    if let memory = memory(String(first)) { return memory }
+    // With a register these take a bit of any word around.
+    let isBit =
+      instruction.mnemonic.hasSuffix("bts") || instruction.mnemonic.hasSuffix("btr")
+      || instruction.mnemonic.hasSuffix("btc")
+    if !isBit, let memory = memory(String(first)) { return memory }
     // With an index it may be anywhere in the frame.
-    return first.contains("rsp")
-      ? Memory(isByFramePointer: false, displacement: -4096, bytes: 1 << 20) : nil
+    guard first.contains("rsp") || first.contains("rbp") else { return nil }
+    return Memory(isByFramePointer: !first.contains("rsp"), displacement: -(1 << 20), bytes: 1 << 30)
   }
 
   /// "qword ptr [rsp + 0x18]"
   private static func memory(_ text: String) -> Memory? {
     let sizes = ["byte": 1, "word": 2, "dword": 4, "qword": 8, "xmmword": 16, "ymmword": 32, "zmmword": 64]
     let parts = text.split(separator: " ", omittingEmptySubsequences: true)
-    guard parts.count >= 3, let bytes = sizes[String(parts[0])], parts[1] == "ptr",
+    // What stands between "ptr" and the bracket is a segment.
+    guard parts.count >= 3, let bytes = sizes[String(parts[0])], parts[1] == "ptr", parts[2].hasPrefix("["),
       let open = text.firstIndex(of: "["), let close = text.lastIndex(of: "]"), open < close
     else { return nil }
     let inner = text[text.index(after: open)..<close].split(separator: " ")

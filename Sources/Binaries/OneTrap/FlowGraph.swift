@@ -50,6 +50,13 @@ struct FlowGraph {
       // What could not be decoded, or is too far, is somewhere else.
       if nodes[at].successors.count < targets[at].count { nodes[at].exit = .leaves(nil) }
     }
+    // A call of a part of itself: what stands in that part then belongs to two frames.
+    for node in nodes where node.instruction.kind == .call {
+      guard let target = node.instruction.branchTarget, target != entry, index[target] != nil else {
+        continue
+      }
+      throw OneTrap.Refusal("it calls its own inside at 0x\(String(target, radix: 16))")
+    }
     connect()
     var search = ReturnSearch(code: code)
     // Each call that is found not to return may take away a way into the block of another.
@@ -76,11 +83,13 @@ struct FlowGraph {
       }
       return [target]
     case .return:
-      exit = .returns
+      // A far one, or one that takes arguments off the stack, is no end of a C function.
+      let isPlain = instruction.mnemonic.hasSuffix("ret") && instruction.operands.isEmpty
+      exit = isPlain ? .returns : .leaves(nil)
       return []
     case .trap:
       if instruction.mnemonic == "syscall" { return [following] }
-      exit = .dies
+      exit = instruction.isDeadly ? .dies : .leaves(nil)
       return []
     }
   }
@@ -116,7 +125,7 @@ struct FlowGraph {
   private func constants(before node: Int) -> Constants {
     var block: [Int] = []
     var at = node
-    while block.count < 16, predecessors[at].count == 1, predecessors[at][0] != node {
+    while block.count < 16, at != 0, predecessors[at].count == 1, predecessors[at][0] != node {
       at = predecessors[at][0]
       block.append(at)
     }
@@ -124,4 +133,9 @@ struct FlowGraph {
     for at in block.reversed() { constants.run(nodes[at].instruction) }
     return constants
   }
+}
+
+extension Instruction {
+  /// Whether a process does not get past it: other traps go on, as `int 0x80` and `xbegin` do.
+  var isDeadly: Bool { ["ud2", "hlt", "int3"].contains(mnemonic) }
 }

@@ -12,10 +12,27 @@ struct OneTrapChoice {
   private let results: ResultFlow
   private(set) var sites: [OneTrapSite] = []
 
-  init(_ graph: FlowGraph, _ sizes: SizeFlow, _ results: ResultFlow) throws(OneTrap.Refusal) {
+  /// Nodes that may be probed, as far as their bytes go.
+  private var isProbeable: [Bool] = []
+
+  init(_ graph: FlowGraph, _ sizes: SizeFlow, _ results: ResultFlow, _ isOwn: (UInt64) -> Bool)
+    throws(OneTrap.Refusal)
+  {
     self.graph = graph
     self.sizes = sizes
     self.results = results
+    // A breakpoint in the middle of another instruction (a jump behind a lock prefix) would change that one.
+    let starts = Set(graph.nodes.map(\.instruction.address))
+    var covered: Set<UInt64> = []
+    for node in graph.nodes {
+      let address = node.instruction.address
+      covered.formUnion(
+        (1..<max(node.instruction.size, 1)).lazy.map { address &+ $0 }.filter(starts.contains))
+    }
+    isProbeable = graph.nodes.map { node in
+      let address = node.instruction.address
+      return node.instruction.isEmulatedByKernel && !covered.contains(address) && isOwn(address)
+    }
     var forbidden: Set<Site> = []
     var chosen = try cover(without: forbidden)
     // A path may pass a site and then one that was chosen for another path: the earlier one goes, if all that
@@ -89,7 +106,7 @@ struct OneTrapChoice {
 
   private func isUsable(_ at: Int) -> Bool {
     guard let state = sizes.before[at], !state.callerFramePointer.isEmpty else { return false }
-    return graph.nodes[at].instruction.isEmulatedByKernel
+    return isProbeable[at]
   }
 
   /// Whether a path that passes a site passes a chosen one again.

@@ -30,12 +30,18 @@ struct ResultFlow {
   private let sizes: SizeFlow
 
   /// `isTakenOver`: a jump to this address passes the call on to a function whose own probe sees it.
-  init(_ graph: FlowGraph, _ sizes: SizeFlow, isTakenOver: (UInt64, SizeFlow.State) -> Bool) {
+  init(_ graph: FlowGraph, _ sizes: SizeFlow, isTakenOver: (UInt64, SizeFlow.State) -> Bool)
+    throws(OneTrap.Refusal)
+  {
     self.graph = graph
     self.sizes = sizes
     before = Array(repeating: .unvisited, count: graph.nodes.count)
     var pending = Set(graph.nodes.indices.filter { sizes.before[$0] != nil })
+    // What a test of the result says may come and go while the sets shrink: not every function needs to settle.
+    var steps = 1000 + graph.nodes.count * 100
     while let at = pending.popFirst() {
+      steps -= 1
+      guard steps > 0 else { throw OneTrap.Refusal("where its result stands does not settle") }
       guard let state = sizes.before[at] else { continue }
       let value = Self.before(graph.nodes[at], state, after(at, state, isTakenOver))
       guard value != before[at] else { continue }
@@ -73,7 +79,7 @@ struct ResultFlow {
   private func testedForZero(_ at: Int) -> (register: Int, edge: Int)? {
     let node = graph.nodes[at]
     guard node.instruction.kind == .conditionalJump, node.successors.count == 2,
-      let condition = node.condition,
+      node.successors[0] != node.successors[1], at != 0, let condition = node.condition,
       condition == 4 || condition == 5, graph.predecessors[at].count == 1
     else { return nil }
     let test = graph.nodes[graph.predecessors[at][0]].instruction
@@ -89,7 +95,9 @@ struct ResultFlow {
     else {
       return after
     }
-    if node.instruction.kind == .call { return .spots(spots.filter { isKept($0, Effect.keptByCalls) }) }
+    if node.instruction.kind == .call {
+      return .spots(spots.filter { isKept($0, Effect.keptByCalls) && isAboveStack($0, state) })
+    }
     func replace(_ to: Spot, _ from: Spot?) {
       guard spots.remove(to) != nil, let from else { return }
       spots.insert(from)
@@ -99,8 +107,9 @@ struct ResultFlow {
       if let target = state.spot(to) {
         replace(target, state.spot(from))
       } else if case .memory(let memory) = to {
-        spots = spots.subtracting(words(memory, state))
+        spots = spots.filter { !isTouched($0, memory, state) }
       }
+    case .pushOther: spots.remove(.frame(state.depth + 8))
     case .push(let register): replace(.frame(state.depth + 8), .register(register))
     case .pop(let register): replace(.register(register), .frame(state.depth))
     case .leave: replace(.rbp, state.framePointer.map { .frame($0) })
@@ -112,23 +121,28 @@ struct ResultFlow {
     case .multiplyInto(let register, _): spots.remove(.register(register))
     case .clobber(let registers, let memory):
       spots = spots.filter { isKept($0, RegisterSet(rawValue: ~registers.rawValue)) }
-      if let memory { spots = spots.subtracting(words(memory, state)) }
+      if let memory { spots = spots.filter { !isTouched($0, memory, state) } }
     case .lower, .escape: break
     }
-    return .spots(spots)
+    return .spots(spots.filter { isAboveStack($0, state) })
+  }
+
+  /// Calls and signals may overwrite what lies below rsp.
+  private static func isAboveStack(_ spot: Spot, _ state: SizeFlow.State) -> Bool {
+    spot.frameDistance.map { $0 <= state.depth } ?? true
   }
 
   private static func isKept(_ spot: Spot, _ registers: RegisterSet) -> Bool {
     spot.register.map { registers.contains(RegisterSet(rawValue: 1 << UInt16($0))) } ?? true
   }
 
-  /// The frame words that a write may touch.
-  private static func words(_ memory: Effect.Memory, _ state: SizeFlow.State) -> Set<Spot> {
-    guard let base = memory.isByFramePointer ? state.framePointer : state.depth else { return [] }
+  /// Whether a write may touch a frame word.
+  private static func isTouched(_ spot: Spot, _ memory: Effect.Memory, _ state: SizeFlow.State) -> Bool {
+    guard let distance = spot.frameDistance,
+      let base = memory.isByFramePointer ? state.framePointer : state.depth
+    else { return false }
     let high = base - memory.displacement
-    let first = max((high - memory.bytes) / 8 * 8, 8)
-    guard first <= min(high + 8, 8192) else { return [] }
-    return Set(stride(from: first, through: min(high + 8, 8192), by: 8).map { .frame($0) })
+    return distance > high - memory.bytes && distance - 8 < high
   }
 }
 

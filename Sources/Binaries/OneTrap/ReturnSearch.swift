@@ -20,13 +20,17 @@ struct Constants: Hashable {
       zeroFlag = numbers[0] == nil ? nil : value(0).flatMap { a in value(1).map { a == $0 } }
       return
     case ("mov", 2):
-      guard let to = numbers[0] else { return }
-      registers[to] = value(1)
-      return
+      // A part of a register is lost as a whole.
+      if let to = numbers[0] {
+        registers[to] = value(1)
+        return
+      }
     case ("xor", 2) where operands[0] == operands[1]:
-      if let to = numbers[0] { registers[to] = 0 }
-      zeroFlag = true
-      return
+      if let to = numbers[0] {
+        registers[to] = 0
+        zeroFlag = true
+        return
+      }
     case ("and", 2):
       if let to = numbers[0] {
         registers[to] = value(0).flatMap { a in value(1).map { a & $0 } }
@@ -35,13 +39,15 @@ struct Constants: Hashable {
       }
     case ("push", _), ("nop", _): return
     case ("lea", 2):
-      if let to = numbers[0] { registers[to] = nil }
-      return
+      if let to = numbers[0] {
+        registers[to] = nil
+        return
+      }
     default: break
     }
     let lost: RegisterSet =
       instruction.kind == .call
-      ? RegisterSet(rawValue: ~Effect.keptByCalls.rawValue) : instruction.registersWritten
+      ? RegisterSet(rawValue: ~Effect.keptByCalls.rawValue) : Effect.lost(instruction)
     for number in 0..<16 where lost.contains(RegisterSet(rawValue: 1 << UInt16(number))) {
       registers[number] = nil
     }
@@ -100,7 +106,9 @@ struct ReturnSearch {
       switch instruction.kind {
       case .return: return true
       case .straight: next = [following]
-      case .trap: if instruction.mnemonic == "syscall" { next = [following] }
+      case .trap:
+        guard instruction.mnemonic == "syscall" || instruction.isDeadly else { return true }
+        if !instruction.isDeadly { next = [following] }
       case .conditionalJump:
         guard let target = instruction.branchTarget else { return true }
         let isEqual = ["je", "jne"].contains(instruction.mnemonic) ? place.constants.zeroFlag : nil

@@ -8,6 +8,8 @@ struct SizeFlow {
     var depth = 8
     /// Bytes from rbp to it, where rbp points into the frame.
     var framePointer: Int?
+    /// Whether rbp points there on some ways only, or to different places.
+    var isFramePointerMixed = false
     /// Spots that hold the size; for calloc, before the multiplication, its two factors.
     var size: Set<Spot>
     var first: Set<Spot>
@@ -23,12 +25,13 @@ struct SizeFlow {
       }
     }
 
-    /// The spot of a part of the stack, if it is one whole word of the frame.
+    /// The spot of a part of the stack, if it is one whole word of the frame. What lies below rsp is none: calls
+    /// and signals may overwrite it.
     func spot(_ memory: Effect.Memory) -> Spot? {
       let base = memory.isByFramePointer ? framePointer : depth
       guard let base, memory.bytes == 8 else { return nil }
       let distance = base - memory.displacement
-      return distance > 0 && distance % 8 == 0 ? .frame(distance) : nil
+      return distance > 0 && distance <= depth && distance % 8 == 0 ? .frame(distance) : nil
     }
 
     func spot(_ operand: Effect.Operand) -> Spot? {
@@ -46,14 +49,19 @@ struct SizeFlow {
     }
 
     mutating func assign(_ to: Spot, _ from: Spot?) {
-      if to == .rbp { framePointer = nil }
+      if to == .rbp { forgetFramePointer() }
       change { set in
         if let from, set.contains(from) { set.insert(to) } else { set.remove(to) }
       }
     }
 
+    private mutating func forgetFramePointer() {
+      framePointer = nil
+      isFramePointerMixed = false
+    }
+
     mutating func forget(_ registers: RegisterSet) {
-      if registers.contains(.rbp) { framePointer = nil }
+      if registers.contains(.rbp) { forgetFramePointer() }
       change { set in
         set = set.filter { spot in
           spot.register.map { registers.isDisjoint(with: RegisterSet(rawValue: 1 << UInt16($0))) } ?? true
@@ -71,6 +79,15 @@ struct SizeFlow {
         // A word at distance d takes the bytes d down to d - 8.
         set = set.filter { spot in spot.frameDistance.map { $0 <= low || $0 - 8 >= high } ?? true }
       }
+    }
+
+    /// A write of which it is not known whether it goes to the frame, or one over the return address.
+    func isUnfollowed(_ memory: Effect.Memory) -> Bool {
+      if memory.isByFramePointer, isFramePointerMixed { return true }
+      let base = memory.isByFramePointer ? framePointer : depth
+      guard let base, memory.bytes <= 64 else { return false }
+      let high = base - memory.displacement
+      return high > 0 && high - memory.bytes < 8
     }
 
     mutating func move(to depth: Int) {
@@ -119,6 +136,8 @@ struct SizeFlow {
     }
     var result = a
     result.framePointer = a.framePointer == b.framePointer ? a.framePointer : nil
+    result.isFramePointerMixed =
+      a.isFramePointerMixed || b.isFramePointerMixed || a.framePointer != b.framePointer
     result.size.formIntersection(b.size)
     result.first.formIntersection(b.first)
     result.second.formIntersection(b.second)
@@ -132,9 +151,11 @@ struct SizeFlow {
       state.forget(RegisterSet(rawValue: ~Effect.keptByCalls.rawValue))
       return state
     }
-    if state.framePointer != nil, node.effect != .setFramePointer, Effect.takesAddress(node.instruction) {
+    let mayPointIntoFrame = state.framePointer != nil || state.isFramePointerMixed
+    if mayPointIntoFrame, node.effect != .setFramePointer, Effect.takesAddress(node.instruction) {
       throw unfollowed(node)
     }
+    if let memory = node.effect.memoryWritten, state.isUnfollowed(memory) { throw unfollowed(node) }
     switch node.effect {
     case .copy(let to, let from):
       if let target = state.spot(to) {
@@ -146,6 +167,10 @@ struct SizeFlow {
       let depth = state.depth + 8
       state.move(to: depth)
       state.assign(.frame(depth), .register(register))
+    case .pushOther:
+      let depth = state.depth + 8
+      state.move(to: depth)
+      state.assign(.frame(depth), nil)
     case .pop(let register):
       state.assign(.register(register), .frame(state.depth))
       state.move(to: state.depth - 8)
@@ -159,6 +184,7 @@ struct SizeFlow {
     case .setFramePointer:
       state.assign(.rbp, nil)
       state.framePointer = state.depth
+      state.isFramePointerMixed = false
     case .zero(let register): state.assign(.register(register), nil)
     case .multiply(let register):
       let isProduct =
@@ -179,6 +205,7 @@ struct SizeFlow {
     case .escape:
       throw unfollowed(node)
     }
+    guard state.depth >= 8 else { throw unfollowed(node) }
     return state
   }
 
