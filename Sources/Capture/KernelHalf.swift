@@ -107,7 +107,8 @@ struct KernelHalf: ~Copyable {
     _ epochNanoseconds: UInt64
   ) throws(LibbpfError) {
     let words: [(name: String, value: UInt32)] = [
-      ("bucket_shift", UInt32(64 - layout.buckets.trailingZeroBitCount)), ("site_mask", UInt32(layout.sites - 1)),
+      ("bucket_shift", UInt32(64 - layout.buckets.trailingZeroBitCount)),
+      ("site_mask", UInt32(layout.sites - 1)),
       ("block_limit", UInt32(layout.frameBlocks)), ("max_frames", UInt32(options.maxFrames)),
       ("process_mask", UInt32(layout.processes - 1)),
     ]

@@ -4,6 +4,7 @@ extension ProbedFile {
   /// Looks into each function that allocates for places where one trap tells all.
   mutating func findOneTrapFunctions(_ entries: [AllocatorImage.Entry], _ elf: ELFFile) {
     let calls = Dictionary(entries.map { ($0.address, $0.call) }) { first, _ in first }
+    let sizes = Dictionary(entries.map { ($0.address, $0.size) }) { first, _ in first }
     // A function that may throw has its sites already.
     let known = Set(oneTrap.map(\.functionAddress))
     for site in sites where site.needsReturn && !known.contains(site.functionAddress) {
@@ -11,7 +12,9 @@ extension ProbedFile {
       do throws(OneTrap.Refusal) {
         let inner = try OneTrap.analyse(
           entry: site.functionAddress, call: site.call, code: { (try? elf.code(at: $0, count: 15)) ?? [] },
-          isEntry: { calls[$0] != nil }, isTakenOver: { calls[$0] == site.call })
+          isEntry: { calls[$0] != nil }, isTakenOver: { calls[$0] == site.call },
+          // What it shares with others by a jump at its end is not its own.
+          isOwn: { $0 &- site.functionAddress < sizes[site.functionAddress] ?? 0 })
         let located = inner.compactMap { one in
           elf.fileOffset(ofAddress: site.functionAddress &+ one.offset).map {
             OneTrapFunction.Located(site: one, fileOffset: $0)
