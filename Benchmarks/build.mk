@@ -12,15 +12,15 @@ BENCH_BPF_CFLAGS := -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BENCH_ARCH) -D__KERNE
 BENCH_CFLAGS := -O2 -g -std=gnu11 -Wall -Wextra -Werror
 
 .PHONY: bench-tools
-bench-tools: $(BENCH_DIR)/naive $(BENCH_DIR)/naive.bpf.o $(BENCH_DIR)/pair
+bench-tools: $(addprefix $(BENCH_DIR)/,naive naive.bpf.o empty empty.bpf.o pair)
 
 $(BENCH_DIR):
 	$(Q)mkdir -p $@
 
-$(BENCH_DIR)/naive.bpf.o: Benchmarks/naive.bpf.c | $(BENCH_DIR)
+$(BENCH_DIR)/%.bpf.o: Benchmarks/%.bpf.c | $(BENCH_DIR)
 	$(Q)$(CLANG) $(BENCH_BPF_CFLAGS) -c $< -o $@
 
-$(BENCH_DIR)/naive: Benchmarks/naive.c | $(BENCH_DIR)
+$(BENCH_DIR)/naive $(BENCH_DIR)/empty: $(BENCH_DIR)/%: Benchmarks/%.c | $(BENCH_DIR)
 	$(Q)$(CC) $(BENCH_CFLAGS) $< -lbpf -o $@
 
 # Frame pointers and no tail calls: the depth asked for is the depth that a stack walk finds, and malloc is

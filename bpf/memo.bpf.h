@@ -41,13 +41,14 @@ __noinline int memo_holds(struct drip_memo *m, struct drip_scratch *s, __u32 pro
 		(m->generation ^ generation) | (m->process ^ process);
 	if (difference || !count || count > DRIP_MEMO_WORDS || first >= 256 || extent > DRIP_WINDOW - 256)
 		return false;
+	s->hint = first + extent;
 	if (first + extent > s->window_words) {
 		/* The first read went as far as most stacks go; here is more to compare. */
 		__u32 words = s->window_words, more = first + extent - words;
 
 		OPAQUE(words);
 		OPAQUE(more);
-		if (words > DRIP_FIRST_READ || more > DRIP_WINDOW - DRIP_FIRST_READ)
+		if (words > DRIP_MOST_READ || more > DRIP_WINDOW - DRIP_MOST_READ)
 			return false;
 		if (bpf_probe_read_user(&s->window[words], more * 8, (void *)(s->window_base + words * 8)))
 			return false;

@@ -58,7 +58,7 @@ static __always_inline __u32 site_at_trap(struct pt_regs *ctx, __u32 process)
 	s->start_pc = PT_REGS_IP(ctx);
 	s->start_sp = PT_REGS_SP(ctx);
 	s->start_fp = PT_REGS_FP(ctx);
-	window_fill(s, s->start_sp, DRIP_FIRST_READ);
+	window_open(s, s->start_sp, 0);
 	site = site_of_stack(s, process);
 	scratch_release(s);
 	return site;

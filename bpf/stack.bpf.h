@@ -58,11 +58,14 @@ const volatile __u32 max_frames = DRIP_FRAMES;
  * of a stack). 0 on success. */
 static __always_inline int window_fill(struct drip_scratch *s, __u64 base, __u32 words)
 {
-	__u32 bytes;
+	__u32 bytes = words * 8;
 
 	s->window_base = base;
 	s->window_words = words;
-	if (!bpf_probe_read_user(s->window, words * 8, (void *)base))
+	OPAQUE(bytes);
+	if (bytes < 8 || bytes > DRIP_WINDOW * 8)
+		return -1;
+	if (!bpf_probe_read_user(s->window, bytes, (void *)base))
 		return 0;
 	s->window_words = 0;
 	bytes = PAGE_BYTES - ((__u32)base & (PAGE_BYTES - 1));
@@ -73,6 +76,21 @@ static __always_inline int window_fill(struct drip_scratch *s, __u64 base, __u32
 		return -1;
 	s->window_words = bytes >> 3;
 	return 0;
+}
+
+/* The first read of a stack: as far as the last walk on this CPU went, for one read is cheaper than two, and a short
+ * one than a long one. */
+static __always_inline int window_open(struct drip_scratch *s, __u64 base, __u32 least)
+{
+	__u32 words = s->hint;
+
+	if (words < DRIP_LEAST_READ)
+		words = DRIP_LEAST_READ;
+	if (words <= least)
+		words = least + 1;
+	if (words > DRIP_MOST_READ)
+		words = DRIP_MOST_READ;
+	return window_fill(s, base, words);
 }
 
 /* Notes a word that the walk depends on. */

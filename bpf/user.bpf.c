@@ -380,7 +380,7 @@ int inside(struct pt_regs *ctx)
 		return 0;
 	}
 	/* A site that only remembers needs the stack no further than its own frame. */
-	if (window_fill(s, PT_REGS_SP(ctx), role == DRIP_ROLE_REMEMBER ? 64 : DRIP_FIRST_READ))
+	if (window_open(s, PT_REGS_SP(ctx), frame))
 		goto out;
 	if (role != DRIP_ROLE_SETTLE)
 		size = value_at(ctx, s, INNER(cookie, DRIP_INNER_SIZE, 6));

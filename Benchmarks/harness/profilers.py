@@ -1,4 +1,4 @@
-"""The three configurations: nothing attached, the naive probes, drip. Each attaches to a running process, and
+"""The configurations: nothing attached, probes that do nothing, the naive probes, drip. Each attaches to a running process, and
 detaches from it, leaving it running."""
 
 import collections
@@ -86,6 +86,51 @@ class Naive:
         """What it says was outstanding: see Drip.counts."""
         numbers = {name: int(number) for name, number in re.findall(r"(\w+)=(\d+)", outcome)}
         return {"exact": set(numbers.values()), "objects": [numbers["objects"]]}
+
+
+class Empty:
+    """Programs that do nothing where drip probes malloc and free: what no profiler by traps can go below."""
+
+    name = "empty"
+
+    def __init__(self, directory, drip):
+        self._program = os.path.join(directory, "empty")
+        self._drip = drip
+
+    def _offsets(self, pid, library):
+        """The sites that drip's doctor names, as offsets in the file."""
+        said = output_of([self._drip, "doctor", "-p", str(pid)], timeout=60)
+        inner = re.search(r"one trap: malloc: (.*)", said)
+        free = re.search(r"probe: (?:[\w, ]*\b)?free\b[\w, ]*\+0x([0-9a-f]+) ", said)
+        if not inner or not free:
+            raise BenchError("drip's doctor names no site inside of malloc, or none of free")
+        within = [int(text, 16) for text in re.findall(r"\+0x([0-9a-f]+) ", inner[1])]
+        addresses = {}
+        for line in output_of(["readelf", "-W", "--dyn-syms", library], timeout=60).splitlines():
+            fields = line.split()
+            if len(fields) >= 8 and fields[7].split("@")[0] in ("malloc", "free"):
+                addresses[fields[7].split("@")[0]] = int(fields[1], 16)
+        offset = None
+        for line in output_of(["readelf", "-W", "-l", library], timeout=60).splitlines():
+            fields = line.split()
+            if fields[:1] == ["LOAD"] and "E" in "".join(fields[6:-1]):
+                offset = int(fields[1], 16) - int(fields[2], 16)
+        return [offset + addresses["malloc"] + site for site in within] + [
+            offset + addresses["free"] + int(free[1], 16)
+        ]
+
+    @contextlib.contextmanager
+    def attached(self, pid):
+        library = allocator_library(pid)
+        sites = [str(offset) for offset in self._offsets(pid, library)]
+        process = Process([self._program, str(pid), library] + sites)
+        try:
+            at, _ = process.expect("out", r"^READY", ATTACH_SECONDS)
+            attachment = Attachment(process, at - process.started)
+            yield attachment
+            attachment.detach_seconds = process.stop(timeout=DETACH_SECONDS)
+        finally:
+            process.kill()
 
 
 class Drip:

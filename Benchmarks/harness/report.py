@@ -45,12 +45,14 @@ def _comparison(cases, with_rates):
     compared, figures = [], []
     for case in cases:
         compared.append(_compared(case))
-        for configuration in ("bare", "naive", "drip"):
+        for configuration in ("bare", "empty", "naive", "drip"):
             values = case.figures(configuration)
             if values:
                 row = _figures(case, configuration, Summary(values))
                 figures.append(row + ([_number(1e6 / Summary(values).median)] if with_rates else []))
     head = ["workload", "unit", "naive adds", "drip adds", "drip / naive: median", "spread over rounds"]
+    if any(case.figures("empty") for case in cases):
+        head.append("drip / empty programs")
     detail = ["workload", "configuration", "median", "min", "quartiles", "× bare", "rounds"]
     notes = [f"{case.title}: {case.note}." for case in cases if case.note]
     return [
@@ -66,12 +68,14 @@ def _compared(case):
         added = case.added(configuration)
         row.append(_number(Summary(added).median) if added else "–")
     ratios = case.added_ratios()
+    floor = case.ratios("drip", "empty")
+    floors = [_ratio(Summary(floor).median)] if floor else []
     if not ratios:
-        return row + ["–", "–"]
+        return row + ["–", "–"] + floors
     if not case.told_apart:
-        return row + ["within noise", "–"]
+        return row + ["within noise", "–"] + floors
     spread = Summary(ratios)
-    return row + [_ratio(spread.median), f"{_ratio(spread.least)} .. {_ratio(spread.most)}"]
+    return row + [_ratio(spread.median), f"{_ratio(spread.least)} .. {_ratio(spread.most)}"] + floors
 
 
 def _figures(case, configuration, summary):

@@ -34,6 +34,14 @@ class Case:
             if configuration in entry and entry.get("bare")
         ]
 
+    def ratios(self, configuration, baseline):
+        """The whole figure over the baseline's, round by round."""
+        return [
+            entry[configuration] / entry[baseline]
+            for entry in self.rounds
+            if configuration in entry and entry.get(baseline)
+        ]
+
     def added_ratios(self, configuration="drip", baseline="naive"):
         """Added cost over the baseline's added cost, round by round; rounds in which the baseline adds
         nothing that could be told from noise say nothing."""

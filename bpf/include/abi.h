@@ -74,7 +74,8 @@ enum {
 	DRIP_BLOCK_FRAMES = 16,    /* frames in one block of the frame store */
 	DRIP_SITE_PROBES = 128,    /* slots tried for a site before it counts as full */
 	DRIP_WINDOW = 1024,        /* words of user stack kept at once */
-	DRIP_FIRST_READ = 256,     /* words read at first: enough for most stacks, and no dearer than a few */
+	DRIP_LEAST_READ = 48,      /* words read at first, at least and at most: as many as the last walk needed */
+	DRIP_MOST_READ = 448,
 	DRIP_MEMO_WORDS = 160,     /* words of the stack that a remembered walk may depend on */
 	DRIP_MEMO_BITS = 11,
 	DRIP_MEMOS = 1 << DRIP_MEMO_BITS, /* walks remembered */
@@ -314,6 +315,8 @@ struct drip_scratch {
 	drip_u64 start_pc; /* where the walk began: return address, canonical frame address, frame pointer */
 	drip_u64 start_sp;
 	drip_u64 start_fp;
+	drip_u32 hint;  /* words that the last walk here needed */
+	drip_u32 reserved;
 	drip_u32 reads; /* words that the walk depends on; more than DRIP_MEMO_WORDS: not to be remembered */
 	drip_u32 extent; /* words above start_sp that these reach to */
 	drip_u64 read_word[DRIP_MEMO_WORDS];
