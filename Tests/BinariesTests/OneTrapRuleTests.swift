@@ -4,8 +4,8 @@ import Testing
 @testable import Binaries
 
 /// The proof behind one-trap sites, rule by rule, on functions written for each.
-@Suite("one-trap sites", .enabled(if: ToyProgram.isPossible))
-struct OneTrapTests {
+@Suite("one-trap rules", .enabled(if: ToyProgram.isPossible))
+struct OneTrapRuleTests {
   /// Assembles `body` as function f, beside a callee g and an entry point `other`, and analyses it.
   private func analyse(
     _ body: String, _ call: AllocatorCall = .malloc, takesOver: Bool = true
