@@ -14,6 +14,8 @@ struct OneTrapChecker {
     case zero
     /// Bytes from the canonical frame address.
     case frame(Int)
+    /// What a word of the stack holds that was not written since a write to an unknown place of it.
+    case unwritten(at: Int, writes: Int)
     /// Anything else, by a number of its own: results of calls, loads, sums.
     case other(Int)
   }
@@ -26,6 +28,8 @@ struct OneTrapChecker {
     var address: UInt64
     var registers: [Value]
     var frame: [Int: Value] = [:]
+    /// Writes to the stack at places not known.
+    var writes = 0
     /// The value whose zeroness the zero flag tells.
     var tested: Value?
     /// Values known to be null on this path.
@@ -34,6 +38,8 @@ struct OneTrapChecker {
     var remembers = false
     var edges: [UInt64: Int] = [:]
     var steps = 0
+
+    func word(_ at: Int) -> Value { frame[at] ?? .unwritten(at: at, writes: writes) }
 
     var stackPointer: Int? {
       if case .frame(let at) = registers[4] { return at }
@@ -152,7 +158,7 @@ struct OneTrapChecker {
   private func value(_ place: Place, _ machine: Machine) -> Value? {
     switch place {
     case .register(let number): machine.registers[number]
-    case .stack(let bytes): machine.stackPointer.flatMap { machine.frame[$0 + bytes] }
+    case .stack(let bytes): machine.stackPointer.map { machine.word($0 + bytes) }
     }
   }
 
@@ -274,23 +280,23 @@ struct OneTrapChecker {
   private func read(_ text: String, _ machine: Machine, _ fresh: inout Int) -> Value {
     if let register = wide(text) { return machine.registers[register] }
     if text == "0" { return .zero }
-    if text.hasPrefix("qword ptr ["), let address = frameAddress(text, machine), let address,
-      let known = machine.frame[address]
-    {
-      return known
+    if text.hasPrefix("qword ptr ["), let address = frameAddress(text, machine), let address {
+      return machine.word(address)
     }
     return .new(&fresh)
   }
 
-  private func store(_ value: Value?, _ text: String, _ machine: inout Machine) {
+  private func store(_ value: Value?, _ text: String, _ machine: inout Machine, _ fresh: inout Int) {
     guard let address = frameAddress(text, machine) else { return }
     guard let address else {
       machine.frame = [:]
+      machine.writes += 1
       return
     }
     let sizes = ["byte": 1, "word": 2, "dword": 4, "qword": 8, "xmmword": 16, "ymmword": 32]
     let bytes = sizes[String(text.prefix { $0 != " " })] ?? 512
-    machine.frame = machine.frame.filter { $0.key + 8 <= address || $0.key >= address + bytes }
+    // Of all words that overlap, whole or not: of an odd address there may be several.
+    for at in address - 7..<address + bytes { machine.frame[at] = .new(&fresh) }
     if bytes == 8, let value { machine.frame[address] = value }
   }
 
@@ -304,7 +310,7 @@ struct OneTrapChecker {
     case ("push", 1):
       let value = read(text[0], machine, &fresh)
       try move(-8)
-      store(value, "qword ptr [rsp]", &machine)
+      store(value, "qword ptr [rsp]", &machine, &fresh)
       return
     case ("pop", 1):
       guard let to = wide(text[0]) else { throw wrong("pop \(text[0])", machine) }
@@ -331,7 +337,7 @@ struct OneTrapChecker {
       } else if let to = RegisterSet.byName[text[0]]?.rawValue.trailingZeroBitCount {
         machine.registers[to] = .new(&fresh)
       } else {
-        store(value, text[0], &machine)
+        store(value, text[0], &machine, &fresh)
       }
       return
     case ("lea", 2):
@@ -373,7 +379,7 @@ struct OneTrapChecker {
       if let other = wide(text[0]) {
         machine.registers[other] = machine.registers[to]
       } else {
-        store(machine.registers[to], text[0], &machine)
+        store(machine.registers[to], text[0], &machine, &fresh)
       }
       machine.registers[to] = value
       return
@@ -387,7 +393,7 @@ struct OneTrapChecker {
     if !isJustMove { machine.tested = nil }
     if let first = text.first, first.contains("["), !one.mnemonic.hasPrefix("prefetch"), one.mnemonic != "bt"
     {
-      store(nil, first, &machine)
+      store(nil, first, &machine, &fresh)
     }
     var written = one.registersWritten
     if one.mnemonic.contains("cmpxchg") { written.insert(.rax) }
