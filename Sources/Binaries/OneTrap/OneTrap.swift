@@ -34,6 +34,14 @@ public enum OneTrap {
       throw Refusal("its old block or its result's place must be seen at the entry")
     }
     let graph = try FlowGraph(entry: entry, code: code) { $0 != entry && isEntry($0) }
+    // A call of a part of itself: a site in that part would belong to two frames.
+    let starts = Set(graph.nodes.map(\.instruction.address))
+    for node in graph.nodes where node.instruction.kind == .call {
+      guard let target = node.instruction.branchTarget, target != entry, starts.contains(target),
+        isOwn(target)
+      else { continue }
+      throw Refusal("it calls its own inside at 0x\(String(target, radix: 16))")
+    }
     let sizes = try SizeFlow(graph, call)
     let argument: Spot = call == .alignedAlloc ? .rsi : .rdi
     let results = try ResultFlow(graph, sizes) { target, state in
