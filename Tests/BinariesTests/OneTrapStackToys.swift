@@ -55,6 +55,10 @@ extension OneTrapToy {
       """, "only known at run time"),
     .refuses("the return address overwritten", "nop\n mov qword ptr [rsp], rax\n ret", "cannot be followed"),
     .refuses("the return address popped", "nop\n pop rcx\n push rax\n ret", "cannot be followed"),
+    .refuses(
+      "a call of another entry", "push rbx\n mov rbx, rdi\n call other\n nop\n pop rbx\n ret", "probed itself"
+    ),
+    .refuses("recursion", "9: push rbx\n mov rbx, rdi\n call 9b\n nop\n pop rbx\n ret", "probed itself"),
     .refuses("a call of a part of itself", "push rbx\n call 1f\n 1: pop rbx\n nop\n ret", "its own inside"),
   ]
 

@@ -90,3 +90,22 @@ struct OneTrapTests {
     #expect(throws: OneTrapChecker.Wrong.self) { try checker.run() }
   }
 }
+
+extension OneTrapSite {
+  /// "record je taken: result rax, size rsp+8, frame 16, rbp in rbp"
+  var summary: String {
+    var text = "\(role) \(instruction.prefix { $0 != " " })"
+    if let edge { text += edge.isTaken ? " taken" : " not taken" }
+    text += ":"
+    if let result { text += " result \(Self.text(result))," }
+    if let size { text += " size \(Self.text(size))," }
+    return text + " frame \(frameBytes), rbp in \(Self.text(callerFramePointer))"
+  }
+
+  private static func text(_ place: Place) -> String {
+    switch place {
+    case .register(let number): RegisterSet.partNames[number][0]
+    case .stack(let bytes): "rsp+\(bytes)"
+    }
+  }
+}

@@ -80,25 +80,6 @@ final class OneTrapProgram: Sendable {
   func code(at address: UInt64) -> [UInt8] { (try? elf.code(at: address, count: 15)) ?? [] }
 }
 
-extension OneTrapSite {
-  /// "record je taken: result rax, size rsp+8, frame 16, rbp in rbp"
-  var summary: String {
-    var text = "\(role) \(instruction.prefix { $0 != " " })"
-    if let edge { text += edge.isTaken ? " taken" : " not taken" }
-    text += ":"
-    if let result { text += " result \(Self.text(result))," }
-    if let size { text += " size \(Self.text(size))," }
-    return text + " frame \(frameBytes), rbp in \(Self.text(callerFramePointer))"
-  }
-
-  private static func text(_ place: Place) -> String {
-    switch place {
-    case .register(let number): RegisterSet.partNames[number][0]
-    case .stack(let bytes): "rsp+\(bytes)"
-    }
-  }
-}
-
 extension OneTrapToy {
   static let all = ways + sizes + returns + frames + traps
 
