@@ -20,7 +20,8 @@ extension ProbedFile {
             OneTrapFunction.Located(site: one, fileOffset: $0)
           }
         }
-        guard located.count == inner.count else { continue }
+        // None are needed where another entry's probe sees the call.
+        guard !inner.isEmpty, located.count == inner.count else { continue }
         oneTrap.append(
           OneTrapFunction(
             call: site.call, names: site.names, functionAddress: site.functionAddress,

@@ -50,13 +50,6 @@ struct FlowGraph {
       // What could not be decoded, or is too far, is somewhere else.
       if nodes[at].successors.count < targets[at].count { nodes[at].exit = .leaves(nil) }
     }
-    // A call of a part of itself: what stands in that part then belongs to two frames.
-    for node in nodes where node.instruction.kind == .call {
-      guard let target = node.instruction.branchTarget, target != entry, index[target] != nil else {
-        continue
-      }
-      throw OneTrap.Refusal("it calls its own inside at 0x\(String(target, radix: 16))")
-    }
     connect()
     var search = ReturnSearch(code: code)
     // Each call that is found not to return may take away a way into the block of another.

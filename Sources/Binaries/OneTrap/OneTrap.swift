@@ -34,6 +34,7 @@ public enum OneTrap {
       throw Refusal("its old block or its result's place must be seen at the entry")
     }
     let graph = try FlowGraph(entry: entry, code: code) { $0 != entry && isEntry($0) }
+    try refuseInnerCalls(graph, isEntry, isOwn)
     let sizes = try SizeFlow(graph, call)
     let argument: Spot = call == .alignedAlloc ? .rsi : .rdi
     let results = try ResultFlow(graph, sizes) { target, state in
@@ -42,6 +43,21 @@ public enum OneTrap {
     let choice = try OneTrapChoice(graph, sizes, results, isOwn)
     return choice.sites.sorted {
       ($0.offset, $0.edge?.isTaken == true ? 1 : 0) < ($1.offset, $1.edge?.isTaken == true ? 1 : 0)
+    }
+  }
+  /// Calls that the sites could not tell from the function's own: one of a part of itself, where a site would belong
+  /// to two frames, and one of a function that is probed, which would record a block a second time.
+  private static func refuseInnerCalls(
+    _ graph: FlowGraph, _ isEntry: (UInt64) -> Bool, _ isOwn: (UInt64) -> Bool
+  ) throws(Refusal) {
+    let starts = Set(graph.nodes.map(\.instruction.address))
+    for node in graph.nodes where node.instruction.kind == .call && node.exit != .dies {
+      guard let target = node.instruction.branchTarget else { continue }
+      let at = "0x" + String(target, radix: 16)
+      if target == graph.nodes[0].instruction.address || isEntry(target) {
+        throw Refusal("it calls a function that is probed itself at \(at)")
+      }
+      if starts.contains(target), isOwn(target) { throw Refusal("it calls its own inside at \(at)") }
     }
   }
 }

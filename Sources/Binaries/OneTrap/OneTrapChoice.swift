@@ -61,6 +61,7 @@ struct OneTrapChoice {
   /// The first usable site on each path, from where the result is known.
   private func cover(without forbidden: Set<Site>) throws(OneTrap.Refusal) -> Set<Site> {
     var chosen: Set<Site> = []
+    guard results.before[0] != .settled else { return [] }
     var seen: Set<Int> = [0]
     // Nodes with the result not yet known, then nodes with it known and no site passed.
     var pending = [0]
