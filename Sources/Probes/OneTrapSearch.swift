@@ -5,12 +5,14 @@ extension ProbedFile {
   mutating func findOneTrapFunctions(_ entries: [AllocatorImage.Entry], _ elf: ELFFile) {
     let calls = Dictionary(entries.map { ($0.address, $0.call) }) { first, _ in first }
     let ends = Dictionary(entries.map { ($0.address, $0.address &+ $0.size) }) { first, _ in first }
+    let dead = DeadCalls(elf)
     for site in sites where site.needsReturn {
       let name = site.names.first ?? "a function"
       do throws(OneTrap.Refusal) {
         let inner = try OneTrap.analyse(
           entry: site.functionAddress, call: site.call, code: { (try? elf.code(at: $0, count: 15)) ?? [] },
           isEntry: { calls[$0] != nil }, isTakenOver: { calls[$0] == site.call },
+          neverReturns: dead.contains,
           // Behind a jump at its end stands code that others call too (glibc: valloc and posix_memalign).
           isOwn: { $0 >= site.functionAddress && $0 < ends[site.functionAddress] ?? 0 })
         let located = inner.compactMap { one in
