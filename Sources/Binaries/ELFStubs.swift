@@ -66,7 +66,7 @@ extension ELFFile {
   private static let endbr64: [UInt8] = [0xf3, 0x0f, 0x1e, 0xfa]
 
   /// `jmp [rip + displacement]`, perhaps behind endbr64, perhaps with a bnd prefix.
-  private func slot(ofStub stub: UInt64) -> UInt64? {
+  func slot(ofStub stub: UInt64) -> UInt64? {
     guard let code = try? code(at: stub, count: 16) else { return nil }
     var at = code.starts(with: Self.endbr64) ? 4 : 0
     if at < code.count, code[at] == 0xf2 { at += 1 }

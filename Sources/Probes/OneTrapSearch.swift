@@ -5,6 +5,7 @@ extension ProbedFile {
   mutating func findOneTrapFunctions(_ entries: [AllocatorImage.Entry], _ elf: ELFFile) {
     let calls = Dictionary(entries.map { ($0.address, $0.call) }) { first, _ in first }
     let sizes = Dictionary(entries.map { ($0.address, $0.size) }) { first, _ in first }
+    let dead = DeadCalls(elf)
     // A function that may throw has its sites already.
     let known = Set(oneTrap.map(\.functionAddress))
     for site in sites where site.needsReturn && !known.contains(site.functionAddress) {
@@ -13,6 +14,7 @@ extension ProbedFile {
         let inner = try OneTrap.analyse(
           entry: site.functionAddress, call: site.call, code: { (try? elf.code(at: $0, count: 15)) ?? [] },
           isEntry: { calls[$0] != nil }, isTakenOver: { calls[$0] == site.call },
+          neverReturns: dead.contains,
           // What it shares with others by a jump at its end is not its own.
           isOwn: { $0 &- site.functionAddress < sizes[site.functionAddress] ?? 0 })
         let located = inner.compactMap { one in

@@ -144,6 +144,7 @@ struct OneTrapChecker {
       case .remember:
         guard site.size != nil else { throw wrong("nothing to remember", machine) }
         machine.remembers = true
+      case .leave: throw wrong("a site that no analysis gives", machine)
       case .record, .settle:
         if site.role == .settle, !machine.remembers { throw wrong("nothing was remembered", machine) }
         if site.role == .record, site.size == nil { throw wrong("no size", machine) }

@@ -8,9 +8,11 @@ import Testing
 struct OneTrapImage {
   let elf: ELFFile
   let entries: [AllocatorImage.Entry]
+  let dead: DeadCalls
 
   init(_ path: String) throws {
     elf = try SystemFile.elf(path)
+    dead = DeadCalls(elf)
     entries = try AllocatorImage.images(in: elf).flatMap(\.entries)
   }
 
@@ -21,14 +23,16 @@ struct OneTrapImage {
     let calls = Dictionary(entries.map { ($0.address, $0.call) }) { first, _ in first }
     return try OneTrap.analyse(
       entry: entry.address, call: entry.call, code: code, isEntry: { calls[$0] != nil },
-      isTakenOver: { calls[$0] == entry.call },
+      isTakenOver: { calls[$0] == entry.call }, neverReturns: dead.contains,
       isOwn: { $0 >= entry.address && $0 &- entry.address < max(entry.size, 1) })
   }
 
   /// Walks the paths of a function with the sites; the number of paths.
   func check(_ entry: AllocatorImage.Entry, _ sites: [OneTrapSite]) throws -> Int {
     let starts = Set(entries.map(\.address))
-    let graph = try FlowGraph(entry: entry.address, code: code) { $0 != entry.address && starts.contains($0) }
+    let graph = try FlowGraph(entry: entry.address, code: code, neverReturns: dead.contains) {
+      $0 != entry.address && starts.contains($0)
+    }
     let dead = graph.nodes.filter { $0.instruction.kind == .call && $0.exit == .dies }
     return try OneTrapChecker(
       entry: entry.address, call: entry.call, code: code, sites: sites, isEntry: starts.contains,

@@ -71,6 +71,34 @@ struct OneTrapTests {
     }
   }
 
+  @Test("functions of other files that never return")
+  func imported() throws {
+    let toy = try ToyProgram(
+      """
+      #include <stdlib.h>
+      #include <unistd.h>
+      __attribute__((noipa)) void *toy(unsigned long size) {
+        if (!size) { char big[64]; getcwd(big, 64); abort(); }
+        return (void *)(size ^ getpid());
+      }
+      int main(void) { return toy(1) == 0; }
+      """, flags: ["-O1", "-fno-stack-protector"])
+    let elf = try toy.elf
+    let entry = try #require(try elf.symbols(named: ["toy"])["toy"])
+    let code = { (address: UInt64) in (try? elf.code(at: address, count: 15)) ?? [] }
+    let dead = DeadCalls(elf)
+    let whole = try FlowGraph(entry: entry.address, code: code) { _ in false }
+    let cut = try FlowGraph(entry: entry.address, code: code, neverReturns: dead.contains) { _ in false }
+    let calls = cut.nodes.filter { $0.instruction.kind == .call }
+    #expect(calls.count >= 3 && calls.filter { $0.exit == .dies }.count == 1)
+    #expect(whole.nodes.allSatisfy { $0.instruction.kind != .call || $0.exit == .none })
+    let names = elf.importedNames(atStubs: calls.compactMap(\.instruction.branchTarget))
+    for call in calls {
+      let target = try #require(call.instruction.branchTarget)
+      #expect((names[target] == "abort") == (call.exit == .dies))
+    }
+  }
+
   @Test("the checker sees what is wrong", arguments: 0..<6)
   func checker(mistake: Int) throws {
     let (program, entry, found) = try analyse(OneTrapToy.all[0])

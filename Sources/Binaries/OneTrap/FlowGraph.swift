@@ -27,8 +27,10 @@ struct FlowGraph {
 
   /// Follows the code from `entry`. `code` gives bytes at an address, at least 15 where there are so many. Jumps to
   /// addresses that `isEntry` knows leave the function.
-  init(entry: UInt64, code: @escaping (UInt64) -> [UInt8], isEntry: (UInt64) -> Bool) throws(OneTrap.Refusal)
-  {
+  init(
+    entry: UInt64, code: @escaping (UInt64) -> [UInt8],
+    neverReturns: @escaping (UInt64) -> Bool = { _ in false }, isEntry: (UInt64) -> Bool
+  ) throws(OneTrap.Refusal) {
     guard let disassembler = Disassembler() else { throw OneTrap.Refusal("the disassembler does not start") }
     var index: [UInt64: Int] = [:]
     var targets: [[UInt64]] = []
@@ -51,7 +53,7 @@ struct FlowGraph {
       if nodes[at].successors.count < targets[at].count { nodes[at].exit = .leaves(nil) }
     }
     connect()
-    var search = ReturnSearch(code: code)
+    var search = ReturnSearch(code: code, neverReturns: neverReturns)
     // Each call that is found not to return may take away a way into the block of another.
     while cutOne(&search, disassembler) { connect() }
   }

@@ -22,18 +22,23 @@ public enum OneTrap {
   ///   - code: bytes at a virtual address: at least 15 where there are so many, none outside of the code.
   ///   - isEntry: whether a function that is probed itself begins at an address.
   ///   - isTakenOver: whether a jump to such an address hands the same call on (malloc jumps to another malloc).
+  ///   - neverReturns: whether a call of this address is known not to return; a stub of the linkage table is an
+  ///     address like another.
   ///   - isOwn: whether only calls of this function come to an address. Sites are put nowhere else: behind a jump at
   ///     the end of a function stands another, that many may call.
   public static func analyse(
     entry: UInt64, call: AllocatorCall, code: @escaping (UInt64) -> [UInt8],
     isEntry: (UInt64) -> Bool = { _ in false },
     isTakenOver: (UInt64) -> Bool = { _ in false },
+    neverReturns: @escaping (UInt64) -> Bool = { _ in false },
     isOwn: (UInt64) -> Bool = { _ in true }
   ) throws(Refusal) -> [OneTrapSite] {
     guard call == .malloc || call == .calloc || call == .alignedAlloc else {
       throw Refusal("its old block or its result's place must be seen at the entry")
     }
-    let graph = try FlowGraph(entry: entry, code: code) { $0 != entry && isEntry($0) }
+    let graph = try FlowGraph(entry: entry, code: code, neverReturns: neverReturns) {
+      $0 != entry && isEntry($0)
+    }
     try refuseInnerCalls(graph, isEntry, isOwn)
     let sizes = try SizeFlow(graph, call)
     let argument: Spot = call == .alignedAlloc ? .rsi : .rdi

@@ -70,19 +70,24 @@ struct ReturnSearch {
   }
 
   private let code: (UInt64) -> [UInt8]
+  private let neverReturns: (UInt64) -> Bool
   private var known: [Place: Bool] = [:]
   /// Instructions that may be looked at in all, so that a large library costs no more than some milliseconds.
   private var budget = 40_000
   private static let deepest = 6
   private static let mostOfOne = 2_000
 
-  init(code: @escaping (UInt64) -> [UInt8]) { self.code = code }
+  init(code: @escaping (UInt64) -> [UInt8], neverReturns: @escaping (UInt64) -> Bool) {
+    self.code = code
+    self.neverReturns = neverReturns
+  }
 
   mutating func returns(
     _ function: UInt64, _ constants: Constants, _ disassembler: borrowing Disassembler, depth: Int = 0
   ) -> Bool {
     let place = Place(address: function, constants: constants)
     if let known = known[place] { return known }
+    if neverReturns(function) { return false }
     guard depth < Self.deepest else { return true }
     // Calls in a circle: what is asked about while being looked at is taken to return.
     known[place] = true
@@ -118,7 +123,7 @@ struct ReturnSearch {
         }
       case .jump:
         guard let target = instruction.branchTarget else { return true }
-        next = [target]
+        if !neverReturns(target) { next = [target] }
       case .call:
         let returns = instruction.branchTarget.map {
           self.returns($0, place.constants, disassembler, depth: depth + 1)
