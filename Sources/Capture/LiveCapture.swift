@@ -421,6 +421,10 @@ public actor LiveCapture {
       for (kind, index) in Self.lossCounters { losses[kind] = counters[Int(index.rawValue)] }
     }
     losses[.missedProbes] = kernel.missedProbes()
+    let trials = kernel.layout.processes * Int(DRIP_FUNCTIONS)
+    losses[.oneTrapMismatches] = kernel.trials.withElements(drip_trial.self) { all in
+      (0..<trials).reduce(0) { $0 + all[$1].disagreed }
+    }
     return losses
   }
 

@@ -28,6 +28,9 @@ public enum LossKind: String, Sendable, Hashable, CaseIterable {
   case truncatedStacks = "truncated_stacks"
   /// Allocations whose stack walk stopped at memory that could not be read.
   case unreadableStacks = "unreadable_stacks"
+  /// Calls in which what sites inside of a function told was not what its entry and return did. Those count, and the
+  /// function goes on being probed there.
+  case oneTrapMismatches = "one_trap_mismatches"
   /// Frees of blocks that were not allocated while drip watched: mostly blocks from before the attach.
   case unmatchedFrees = "unmatched_frees"
   /// Frames shown without a function name.
@@ -41,8 +44,7 @@ public enum LossKind: String, Sendable, Hashable, CaseIterable {
       .missedProbes:
       true
     case .sitesFull, .collidingSites, .framesFull, .scratchBusy, .truncatedStacks, .unreadableStacks,
-      .unmatchedFrees,
-      .unsymbolisedFrames:
+      .oneTrapMismatches, .unmatchedFrees, .unsymbolisedFrames:
       false
     }
   }
@@ -63,6 +65,8 @@ public enum LossKind: String, Sendable, Hashable, CaseIterable {
     case .scratchBusy: "allocations without their stack, no scratch memory"
     case .truncatedStacks: "stacks deeper than the limit"
     case .unreadableStacks: "stacks cut at unreadable memory"
+    case .oneTrapMismatches:
+      "calls that sites inside of a function told wrongly (counted at entry and return)"
     case .unmatchedFrees: "frees of blocks allocated before the attach"
     case .unsymbolisedFrames: "frames without a name"
     }
