@@ -77,7 +77,9 @@ let package = Package(
     tests("LeakDetectionTests", ["LeakDetection", "Profile"]),
     tests("ReportsTests", ["Reports", "Profile", protobuf]),
     tests("CaptureTests", ["Capture", "CProbes", "Libbpf", "Profile", "Probes", "Processes"]),
-    .testTarget(name: "LiveTests", dependencies: ["Profile"], path: "Tests/Live", swiftSettings: house),
+    .testTarget(
+      name: "LiveTests", dependencies: ["Profile", "Binaries", "Capture", "Probes", "Processes"],
+      path: "Tests/Live", swiftSettings: house),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu2x

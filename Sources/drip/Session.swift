@@ -129,11 +129,31 @@ final class Session {
         // Its memory is gone with the old program: nothing of that can be outstanding.
         try await capture.purge(number, .execed)
         if let target, children == nil { await follow(target) }
+      case .mapped(let number): await extend(number)
       }
     }
     await findMore()
     try await openOrCloseWindow()
     return !running.isEmpty
+  }
+
+  /// Libraries came to a process: one may have an allocator of its own.
+  private func extend(_ number: Int) async {
+    guard allocators.isEmpty, let target = running[number] else { return }
+    do {
+      let plan = try TargetPlan.make(for: target, allocators: [])
+      let added = try await capture.extend(number, to: plan)
+      guard !added.isEmpty else { return }
+      learn(plan)
+      let names = added.map { displayable($0.displayPath) }.joined(separator: ", ")
+      let note = "pid \(target.identity.pid) loaded \(names), which has an allocator of its own: counted from then on"
+      printError("drip: \(note)")
+      notes.append(note)
+    } catch {
+      // It is gone, or the new library is not to be read: what was counted before still is.
+      guard !target.hasExited else { return }
+      notes.append("pid \(target.identity.pid) loaded libraries that could not be looked at: \(error)")
+    }
   }
 
   /// Looks at children that stand still and wait for it.
