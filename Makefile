@@ -51,6 +51,7 @@ bpf/build:
 	$(Q)mkdir -p $@
 
 include Tests/Workloads/build.mk
+include Tests/Guest/build.mk
 
 demo: drip workloads
 	$(Q)Tests/demo build/drip Tests/Workloads/bin
