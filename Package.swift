@@ -78,6 +78,7 @@ let package = Package(
     tests("ReportsTests", ["Reports", "Profile", protobuf]),
     tests("CaptureTests", ["Capture", "CProbes", "Libbpf", "Profile", "Probes", "Processes"]),
     .testTarget(name: "LiveTests", dependencies: ["Profile"], path: "Tests/Live", swiftSettings: house),
+    tests("GuestTests", []),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu2x
