@@ -83,6 +83,20 @@ struct Guest {
         + names.map { tools.appending(path: $0).path } + [kernel.appending(path: "module/dripleak.ko").path])
   }
 
+  /// Boots the first kernel that can be had with a script of its own; the status that comes out.
+  static func status(ofChecks script: String, limitSeconds: Int) throws -> Int32 {
+    let series = try #require(kernels.first { $0 != host }, "no guest among DRIP_GUEST_KERNELS")
+    if let obstacle = obstacle(series) { try Test.cancel("kernel \(series): \(obstacle)") }
+    let out = build.appending(path: "runs/harness")
+    let checks = build.appending(path: "harness/checks")
+    try FileManager.default.createDirectory(
+      at: checks.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try script.write(to: checks, atomically: true, encoding: .utf8)
+    return run(
+      repository.appending(path: "Tests/Guest/guest").path,
+      [build.appending(path: "kernels/\(series)/vmlinuz").path, out.path, "\(limitSeconds)", checks.path])
+  }
+
   /// Runs a command to its end; its exit status, or -1. Its output is ours.
   private static func run(_ executable: String, _ arguments: [String]) -> Int32 {
     var words: [UnsafeMutablePointer<CChar>?] = ([executable] + arguments).map { strdup($0) } + [nil]
