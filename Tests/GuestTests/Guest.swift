@@ -25,8 +25,8 @@ struct Guest {
   private static let all: [String: Guest] = Dictionary(
     uniqueKeysWithValues: kernels.filter { obstacle($0) == nil }.map { ($0, Guest(booting: $0)) })
 
-  /// The kernel after its checks. Cancels the test, which is then listed as skipped with the reason, where there is
-  /// no such kernel or no qemu.
+  /// The kernel after its checks. Where it cannot be had and others can, prints the reason and cancels the test for
+  /// this kernel.
   static func kernel(_ series: String) throws -> Guest {
     if let obstacle = obstacle(series) {
       print("skipping kernel \(series): \(obstacle)")
@@ -35,6 +35,13 @@ struct Guest {
     let guest = try #require(all[series])
     try #require(guest.status == 0, "kernel \(series) ended with status \(guest.status)\n\(guest.console)")
     return guest
+  }
+
+  /// Skips a suite by name, with the reasons, where none of the kernels can be had.
+  static var areAvailable: ConditionTrait {
+    let obstacles = kernels.compactMap { series in obstacle(series).map { "kernel \(series): \($0)" } }
+    guard obstacles.count == kernels.count else { return .enabled(if: true) }
+    return .disabled("\(obstacles.joined(separator: "; "))")
   }
 
   /// Why the kernel cannot be had here; nil if it can.
@@ -94,7 +101,10 @@ struct Guest {
     try script.write(to: checks, atomically: true, encoding: .utf8)
     return run(
       repository.appending(path: "Tests/Guest/guest").path,
-      [build.appending(path: "kernels/\(series)/vmlinuz").path, out.path, "\(limitSeconds)", checks.path])
+      [
+        build.appending(path: "kernels/\(series)/vmlinuz").path, out.path, "\(limitSeconds)", checks.path,
+        build.appending(path: "tools/hostport").path,
+      ])
   }
 
   /// Runs a command to its end; its exit status, or -1. Its output is ours.

@@ -3,7 +3,7 @@ import Testing
 
 /// drip on other kernels than the one that runs here. Each is booted once (Guest); the tests judge the files that
 /// Tests/Guest/checks left there.
-@Suite("guest kernels", .serialized)
+@Suite("guest kernels", Guest.areAvailable, .serialized)
 struct GuestTests {
   @Test("drip starts in a machine of 1 GiB and knows what the kernel offers", arguments: Guest.kernels)
   func doctor(series: String) throws {

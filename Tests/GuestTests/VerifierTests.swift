@@ -1,7 +1,7 @@
 import Testing
 
 /// What the kernels' verifiers made of drip's programs, as the kernels themselves tell.
-@Suite("verifier", .serialized)
+@Suite("verifier", Guest.areAvailable, .serialized)
 struct VerifierTests {
   /// Instructions walked through over all paths: a program that stays below loads quickly, and far from the
   /// kernel's limit of a million.
