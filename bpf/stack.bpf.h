@@ -106,7 +106,7 @@ static __always_inline void note_read(struct drip_scratch *s, __u64 address, __u
 	}
 	OPAQUE(n);
 	if (n < DRIP_MEMO_WORDS) {
-		s->read_at[n] = at;
+		s->read_at[n] = at << 3;
 		s->read_word[n] = word;
 		if (s->extent <= at)
 			s->extent = at + 1;
@@ -420,7 +420,13 @@ static __always_inline struct drip_scratch *scratch_claim(void)
 
 static __always_inline void scratch_release(struct drip_scratch *s)
 {
+#ifdef __TARGET_ARCH_x86
+	/* Stores are seen in their order there: no locked instruction is needed to give something back. */
+	__asm__ volatile("" ::: "memory");
+	*(volatile __u32 *)&s->busy = 0;
+#else
 	__sync_lock_test_and_set(&s->busy, 0);
+#endif
 }
 
 /* Walks the stack of a function that is about to be returned to at s->start_pc. */

@@ -320,9 +320,10 @@ struct drip_scratch {
 	drip_u32 reads; /* words that the walk depends on; more than DRIP_MEMO_WORDS: not to be remembered */
 	drip_u32 extent; /* words above start_sp that these reach to */
 	drip_u64 read_word[DRIP_MEMO_WORDS];
-	drip_u16 read_at[DRIP_MEMO_WORDS]; /* in words above start_sp */
+	drip_u16 read_at[DRIP_MEMO_WORDS]; /* in bytes above start_sp */
 	drip_u64 frame[DRIP_FRAMES];
 	drip_u64 window[DRIP_WINDOW];
+	drip_u64 behind[DRIP_WINDOW / 4]; /* never used: comparing need not check that it stays within the window */
 };
 
 /* A walk that was done before. A walk is a function of where it starts, of the words that it reads and of the
@@ -339,7 +340,7 @@ struct drip_memo {
 	drip_u16 extent; /* words above sp that must be at hand */
 	drip_u16 end;    /* enum drip_end */
 	drip_u64 word[DRIP_MEMO_WORDS];
-	drip_u16 at[DRIP_MEMO_WORDS];
+	drip_u16 at[DRIP_MEMO_WORDS]; /* in bytes above sp */
 };
 
 /* Sizes and offsets for Swift, which need not import the long arrays as tuples to know them. */
