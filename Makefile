@@ -3,6 +3,7 @@
 #   make demo     install what is missing, build, find a leak in a real program
 #   make test     install what is missing, build, pass every test
 #   make          build build/drip
+#   make test-kernels  the tests of other kernels: Debian's 6.1 and 6.12, in qemu
 #   make bench    paired benchmarks into docs/benchmarks.md (QUICK=1 for a short run)
 #   make format   rewrite the sources by .swift-format;  make lint checks them
 #   make docs     man pages and shell completions into build/
@@ -51,13 +52,14 @@ bpf/build:
 	$(Q)mkdir -p $@
 
 include Tests/Workloads/build.mk
+include Tests/Guest/build.mk
 
 demo: drip workloads
 	$(Q)Tests/demo build/drip Tests/Workloads/bin
 
 # The live tests run the very binary that users get; they find it through DRIP_BINARY.
-test: install-test drip workloads allocator-workloads lint
-	$(Q)DRIP_BINARY=$(CURDIR)/build/drip DRIP_WORKLOADS=$(CURDIR)/Tests/Workloads/bin \
+test: install-test drip workloads allocator-workloads guest-$(GUEST_QUICK) lint
+	$(Q)DRIP_GUEST_KERNELS=$(GUEST_QUICK) DRIP_BINARY=$(CURDIR)/build/drip DRIP_WORKLOADS=$(CURDIR)/Tests/Workloads/bin \
 		$(SWIFT) test $(QUIET) --no-parallel
 
 lint:

@@ -80,6 +80,7 @@ let package = Package(
     .testTarget(
       name: "LiveTests", dependencies: ["Profile", "Binaries", "Capture", "Probes", "Processes"],
       path: "Tests/Live", swiftSettings: house),
+    tests("GuestTests", []),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu2x
