@@ -1,0 +1,44 @@
+/// How many stacks a second unwinder has looked at, and what it found. All counters only grow.
+public struct StackChecks: Sendable, Hashable {
+  /// Stacks that both unwinders give frame by frame alike.
+  public var agreed: UInt64 = 0
+  /// Stacks on which they differ where the second one had all that it needs.
+  public var disagreed: UInt64 = 0
+  /// Stacks that part where the second one cannot know: its copy of the stack ended, or the code there has no call
+  /// frame information (generated code, code built to be followed by frame pointers).
+  public var notComparable: UInt64 = 0
+  /// Stacks that were to be looked at and found no room on the way.
+  public var dropped: UInt64 = 0
+  /// Of all that were looked at: walks that came to the root of the stack.
+  public var complete: UInt64 = 0
+  /// Of all that were looked at: walks that ended at the depth limit.
+  public var truncated: UInt64 = 0
+
+  public init() {}
+
+  /// Stacks looked at.
+  public var checked: UInt64 { agreed + disagreed + notComparable }
+
+  /// Of the comparable stacks those that agree, 0 to 1; nil if none was comparable.
+  public var agreement: Double? {
+    let comparable = agreed + disagreed
+    return comparable == 0 ? nil : Double(agreed) / Double(comparable)
+  }
+
+  /// Of the stacks within the depth limit those that were walked to the root, 0 to 1; nil if there is none.
+  public var completeness: Double? {
+    let whole = checked - truncated
+    return whole == 0 ? nil : Double(complete) / Double(whole)
+  }
+
+  /// Counts one stack.
+  public mutating func add(_ verdict: StackVerdict, end: StackEnd) {
+    switch verdict {
+    case .agrees: agreed += 1
+    case .differs: disagreed += 1
+    case .notComparable: notComparable += 1
+    }
+    if end == .complete { complete += 1 }
+    if end == .truncated { truncated += 1 }
+  }
+}
