@@ -31,6 +31,25 @@ public struct StackChecks: Sendable, Hashable {
     return whole == 0 ? nil : Double(complete) / Double(whole)
   }
 
+  /// The figures in words.
+  public var summary: String {
+    guard let agreement else { return "none of \(Quantities.count(checked)) stacks looked at was comparable" }
+    var parts = [
+      "\(Quantities.count(agreed)) of \(Quantities.count(agreed + disagreed)) stacks are the same by libdwfl"
+        + " (\(Self.percent(agreement)))"
+    ]
+    if let completeness { parts.append("\(Self.percent(completeness)) reach the root") }
+    if notComparable > 0 { parts.append("\(Quantities.count(notComparable)) not comparable") }
+    if dropped > 0 { parts.append("\(Quantities.count(dropped)) not looked at") }
+    return parts.joined(separator: "; ")
+  }
+
+  /// In hundredths, rounded down: 100 % is all.
+  private static func percent(_ share: Double) -> String {
+    let hundredths = Int(share * 10_000)
+    return "\(hundredths / 100).\(hundredths % 100 < 10 ? "0" : "")\(hundredths % 100) %"
+  }
+
   /// Counts one stack.
   public mutating func add(_ verdict: StackVerdict, end: StackEnd) {
     switch verdict {
