@@ -66,9 +66,7 @@ public struct ReferenceStack: Sendable, Hashable {
     if parting < own.count, place(own[parting]) == .returnProbe { return .notComparable(.returnProbe) }
     if parting >= reliable { return .notComparable(.copyEnded) }
     // The frame before led to where they part.
-    if parting > 0, place(own[parting - 1] &- 1) != .ruled, place(own[parting - 1]) != .ruled {
-      return .notComparable(.noRules)
-    }
+    if parting > 0, place(own[parting - 1] &- 1) != .ruled { return .notComparable(.noRules) }
     return .differs(at: parting)
   }
 }

@@ -11,7 +11,9 @@ struct Doctor: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Say what works on this kernel and this target, what does not, why, and what to do.")
 
-  @Option(name: [.short, .long], help: "Also examine this process, and watch it for at most two seconds to check its stacks.")
+  @Option(
+    name: [.short, .long],
+    help: "Also examine this process, and watch it for at most two seconds to check its stacks.")
   var pid: Int32?
 
   func run() async throws {
