@@ -33,7 +33,9 @@ public struct StackChecks: Sendable, Hashable {
 
   /// The figures in words.
   public var summary: String {
-    guard let agreement else { return "none of \(Quantities.count(checked)) stacks looked at was comparable" }
+    guard let agreement else {
+      return "none of \(Quantities.count(checked)) stack\(checked == 1 ? "" : "s") looked at was comparable"
+    }
     var parts = [
       "\(Quantities.count(agreed)) of \(Quantities.count(agreed + disagreed)) stacks are the same by libdwfl"
         + " (\(Self.percent(agreement)))"
