@@ -28,9 +28,11 @@ struct TableLayout: Sendable, Hashable {
     sites = wanted * 2
     // Three blocks of 16 frames a site on average; a deep site may take eight.
     frameBlocks = wanted * 3
-    // Room for what dlopen may bring later.
+    // Room for what dlopen may bring later, and other programs.
     pages = unwindPages + 16_384
-    rowChunks = (unwindRows + unwindRows / 4) / Int(DRIP_ROWS_PER_CHUNK) + 256
+    // libLLVM has 0.8 million rows, compilers and browsers up to 2.4 million; 4 bytes each.
+    let later = options.maxProcesses > 1 ? 3 << 20 : 1 << 20
+    rowChunks = (unwindRows + unwindRows / 4 + later) / Int(DRIP_ROWS_PER_CHUNK)
     processes = Self.powerOfTwo(atLeast: max(options.maxProcesses, 1))
     checks = options.checkStacksEvery > 0 ? 8 << 20 : 4096
     scratch = max(cpus, 1) * Int(DRIP_SCRATCH_PER_CPU)

@@ -236,7 +236,7 @@ static void work(uint64_t seed) {
       kinds[kind]();
     } else if (kind == 20) {
       kind = 5;
-      deep((int)below(60)); // with all above it some stacks are deeper than the limit
+      deep((int)below(150)); // some are deeper than the limit
     } else {
       kind = 6;
       climb(12);
