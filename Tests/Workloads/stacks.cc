@@ -23,7 +23,11 @@
 #include <unistd.h>
 #include <vector>
 
+#ifdef __clang__
+#define APART __attribute__((noinline))
+#else
 #define APART __attribute__((noipa))
+#endif
 
 static std::atomic<bool> is_over;
 static std::atomic<unsigned long> runs[16];
