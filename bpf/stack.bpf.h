@@ -253,11 +253,6 @@ static __always_inline int step_by_frame_pointer(struct drip_scratch *s)
 {
 	__u64 fp = s->fp, next, address;
 
-	/* 0 marks the deepest frame (System V ABI for AMD64, 3.4.1). In the first frame it may be a value like others. */
-	if (!fp && s->count > 1) {
-		s->end = DRIP_END_COMPLETE;
-		return 1;
-	}
 	if (fp < s->sp || fp & 7 || fp - s->sp > MAX_FRAME_BYTES) {
 		s->end = DRIP_END_BROKEN;
 		return 1;
