@@ -9,7 +9,10 @@ struct StackCheckTests {
   private static let seconds = ProcessInfo.processInfo.environment["DRIP_CHECK_SECONDS"] ?? "2"
   private static let fewest: UInt64 = 1000
 
-  private func check(_ pid: Int32, _ name: String, _ arguments: [String] = []) throws {
+  /// `comparable`: of a thousand stacks so many at least.
+  private func check(
+    _ pid: Int32, _ name: String, _ arguments: [String] = [], comparable least: UInt64 = 999
+  ) throws {
     let result = try run(
       DripBinary.path,
       ["dump", "-p", "\(pid)", "--duration", Self.seconds + "s", "--format", "json", "-n", "1"]
@@ -26,7 +29,7 @@ struct StackCheckTests {
     #expect(checks.checked >= Self.fewest, "\(name): enough to judge")
     #expect(checks.disagreed * 1000 <= comparable, "\(name): \(checks)")
     #expect((within - checks.complete) * 1000 <= within, "\(name): \(checks)")
-    #expect(comparable * 10 >= checks.checked * 9, "\(name): most can be compared")
+    #expect(comparable * 1000 >= checks.checked * least, "\(name): \(checks)")
     #expect(dump.losses["stack_mismatches"] == checks.disagreed)
     #expect(dump.losses["unchecked_stacks"] == checks.dropped)
     #expect(dump.losses["total"] == 0, "\(name): \(dump.losses)")
@@ -105,11 +108,12 @@ struct StackCheckTests {
     session.client.stop()
   }
 
+  /// Frames of 40 KB do not fit into the copy, and signals may come on a stack of their own.
   @Test("C++ with stacks of every kind", arguments: ["stacks", "stacks_static_pie"])
   func stacks(_ name: String) throws {
     let child = try Child(DripBinary.workload(name), ["7"])
     try #require(child.line() == "READY")
-    try check(child.pid, name, ["--max-sites", "262144"])
+    try check(child.pid, name, ["--max-sites", "262144"], comparable: 850)
     child.send("")
     #expect(child.line()?.hasPrefix("DONE") == true)
     #expect(child.wait() == 0)
@@ -119,7 +123,7 @@ struct StackCheckTests {
   func twoTraps() throws {
     let child = try Child(DripBinary.workload("stacks"), ["8"])
     try #require(child.line() == "READY")
-    try check(child.pid, "stacks, two traps", ["--max-sites", "262144", "--no-one-trap"])
+    try check(child.pid, "stacks, two traps", ["--max-sites", "262144", "--no-one-trap"], comparable: 850)
   }
 
   @Test("one in a million: next to none, and nothing is dropped")
