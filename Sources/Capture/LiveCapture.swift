@@ -428,15 +428,19 @@ public actor LiveCapture {
       let words = UnsafeRawPointer(blocks + first).assumingMemoryBound(to: UInt64.self)
       return (0..<count).map { words[$0] }
     }
-    let end: StackEnd =
-      switch UInt32(truncatingIfNeeded: site.end) {
-      case DRIP_END_COMPLETE.rawValue: .complete
-      case DRIP_END_TRUNCATED.rawValue: .truncated
-      case DRIP_END_UNREADABLE.rawValue: .unreadable
-      case DRIP_END_BROKEN.rawValue: .broken
-      default: .missing
-      }
-    return CallStack(addresses: addresses, end: end)
+    return CallStack(addresses: addresses, end: StackEnd(drip: site.end))
+  }
+
+  /// Stacks that are to be looked at a second time, those of the time since the last call; at most `limit`.
+  public func takeStackSamples(limit: Int) throws(LibbpfError) -> [StackSample] {
+    guard options.checkStacksEvery > 0 else { return [] }
+    var taken: [(site: UInt32, sample: StackSample)] = []
+    try kernel.forEachCheck(limit: limit) { if let one = StackSample.read($0) { taken.append(one) } }
+    return taken.map { site, sample in
+      var sample = sample
+      sample.stored = stack(of: site).addresses
+      return sample
+    }
   }
 
   private func readLosses() -> Losses {
@@ -460,6 +464,6 @@ public actor LiveCapture {
     (.framesFull, DRIP_LOSS_FRAMES_FULL), (.scratchBusy, DRIP_LOSS_SCRATCH_BUSY),
     (.truncatedStacks, DRIP_LOSS_TRUNCATED_STACKS), (.unreadableStacks, DRIP_LOSS_UNREADABLE_STACKS),
     (.unmatchedFrees, DRIP_LOSS_UNMATCHED_FREES), (.collidingSites, DRIP_LOSS_COLLIDING_SITES),
-    (.regionEvents, DRIP_LOSS_REGION_EVENTS),
+    (.regionEvents, DRIP_LOSS_REGION_EVENTS), (.uncheckedStacks, DRIP_LOSS_CHECKS),
   ]
 }
