@@ -32,7 +32,9 @@ public actor LiveCapture {
   public nonisolated let backend: Backend
   /// Kernel memory of the tables in bytes.
   public nonisolated let tableBytes: Int
-  private let options: CaptureOptions
+  /// Frames kept of a stack.
+  public nonisolated var depth: Int { options.maxFrames }
+  private nonisolated let options: CaptureOptions
   private var kernel: KernelHalf
   private var library: UnwindLibrary
   private var traced: [Int: Traced] = [:]
@@ -366,7 +368,8 @@ public actor LiveCapture {
       id: id, process: Int(site.process), allocs: (site.allocs + unit / 2) / unit,
       frees: (site.frees + unit / 2) / unit, allocatedBytes: site.allocated_bytes,
       freedBytes: site.freed_bytes,
-      agedCount: scan.count[Int(id)], agedBytes: scan.bytes[Int(id)], oldestSeconds: oldest)
+      agedCount: scan.count[Int(id)], agedBytes: scan.bytes[Int(id)], oldestSeconds: oldest,
+      end: Self.stackEnd(site))
     if options.sampling.isOn {
       let estimate = scan.estimates[Int(id)]
       counts.agedCount = UInt64(estimate.objects.value.rounded())
@@ -403,15 +406,17 @@ public actor LiveCapture {
       let words = UnsafeRawPointer(blocks + first).assumingMemoryBound(to: UInt64.self)
       return (0..<count).map { words[$0] }
     }
-    let end: StackEnd =
-      switch UInt32(truncatingIfNeeded: site.end) {
-      case DRIP_END_COMPLETE.rawValue: .complete
-      case DRIP_END_TRUNCATED.rawValue: .truncated
-      case DRIP_END_UNREADABLE.rawValue: .unreadable
-      case DRIP_END_BROKEN.rawValue: .broken
-      default: .missing
-      }
-    return CallStack(addresses: addresses, end: end)
+    return CallStack(addresses: addresses, end: Self.stackEnd(site))
+  }
+
+  private static func stackEnd(_ site: drip_site) -> StackEnd {
+    switch UInt32(truncatingIfNeeded: site.end) {
+    case DRIP_END_COMPLETE.rawValue: .complete
+    case DRIP_END_TRUNCATED.rawValue: .truncated
+    case DRIP_END_UNREADABLE.rawValue: .unreadable
+    case DRIP_END_BROKEN.rawValue: .broken
+    default: .missing
+    }
   }
 
   private func readLosses() -> Losses {

@@ -13,6 +13,8 @@ public struct HeapProfile: Sendable, Hashable {
   public var mapped: MappedMemory?
   /// Whether allocators were watched.
   public var hasHeap: Bool
+  /// How the stacks of all sites end, shown or not.
+  public var stacks: StackCounts
   /// Sites and bytes left out by a row limit, so that a reader can add up.
   public var omittedSites: Int
   public var omittedBytes: UInt64
@@ -21,10 +23,11 @@ public struct HeapProfile: Sendable, Hashable {
   public init(
     dripVersion: String, capture: CaptureInfo, processes: [Target], totals: Totals, losses: Losses,
     table: TableUse, sites: [Site], omittedSites: Int = 0, omittedBytes: UInt64 = 0, omittedCount: UInt64 = 0,
-    mapped: MappedMemory? = nil, hasHeap: Bool = true
+    mapped: MappedMemory? = nil, hasHeap: Bool = true, stacks: StackCounts = StackCounts()
   ) {
     self.mapped = mapped
     self.hasHeap = hasHeap
+    self.stacks = stacks
     self.dripVersion = dripVersion
     self.capture = capture
     self.processes = processes

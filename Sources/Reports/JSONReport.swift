@@ -17,6 +17,7 @@ public enum JSONReport {
       ("totals", totals(profile.totals)),
       ("losses", losses(profile.losses)),
       ("tables", tables(profile.table)),
+      ("stacks", stacks(profile.stacks)),
       (
         "omitted",
         .object([
@@ -82,6 +83,12 @@ public enum JSONReport {
       ("sites", .integer(table.sites)), ("site_capacity", .integer(table.siteCapacity)),
       ("bytes", .integer(table.bytes)),
     ])
+  }
+
+  private static func stacks(_ stacks: StackCounts) -> JSONValue {
+    .object(
+      [("depth", .signed(Int64(stacks.depth)))]
+        + StackEnd.allCases.map { ($0.rawValue, .integer(stacks[$0])) })
   }
 
   private static func site(_ site: Site, _ extra: [(String, JSONValue)] = []) -> JSONValue {

@@ -38,11 +38,13 @@ public enum TopTable {
 
   private static func sums(_ profile: HeapProfile) -> String {
     let totals = profile.totals
-    return [
-      "outstanding \(Quantities.bytes(totals.outstandingBytes)) in \(Wording.counted(totals.outstandingCount, "object"))",
-      "allocs \(Quantities.count(totals.allocs))", "frees \(Quantities.count(totals.frees))",
-      "tables \(Quantities.bytes(profile.table.bytes))",
-    ].joined(separator: "   ")
+    let partial = profile.stacks.partialSummary
+    return
+      ([
+        "outstanding \(Quantities.bytes(totals.outstandingBytes)) in \(Wording.counted(totals.outstandingCount, "object"))",
+        "allocs \(Quantities.count(totals.allocs))", "frees \(Quantities.count(totals.frees))",
+        "tables \(Quantities.bytes(profile.table.bytes))",
+      ] + (partial.isEmpty ? [] : ["stacks \(partial)"])).joined(separator: "   ")
   }
 
   /// The sum stands first, so that a narrow terminal cannot hide that something was lost.

@@ -81,7 +81,8 @@ final class ProfileBuilder {
         oneTrap: oneTrap.sorted(), notes: await session.allNotes()),
       processes: processes.map(\.target), totals: ranking.totals, losses: losses, table: snapshot.table,
       sites: sites, omittedSites: ranking.omittedSites, omittedBytes: ranking.omittedBytes,
-      omittedCount: ranking.omittedCount, mapped: mapped, hasHeap: session.domain.includesHeap)
+      omittedCount: ranking.omittedCount, mapped: mapped, hasHeap: session.domain.includesHeap,
+      stacks: StackCounts(snapshot.sites, depth: session.capture.depth))
   }
 
   private func site(
