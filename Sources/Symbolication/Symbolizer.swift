@@ -89,8 +89,8 @@ public final class Symbolizer {
     }
 
     let address = file.virtualAddress(of: call, in: mapping)
-    let symbol = file.symbols.name(at: address).map(Demangler.readable)
-    var scopes = file.lines.scopes(at: address)
+    let symbol = file.functionName(at: address)
+    var scopes = file.lines.scopes(at: address, isNamed: symbol != nil)
     if scopes.isEmpty { scopes = [LineInfo.Scope(name: nil, position: LineInfo.Position())] }
     let path = SafeText.clean(module.path)
     return scopes.indices.map { index in

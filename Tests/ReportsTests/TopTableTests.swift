@@ -8,7 +8,7 @@ struct TopTableTests {
   @Test("the whole of a small block")
   func golden() {
     #expect(
-      TopTable.render(Sample.profile(), rows: 10, color: false, width: 130) == """
+      TopTable.render(Sample.profile(), rows: 10, color: false, width: 150) == """
         drip top  server (pid 1234)  10.0 s
         outstanding 2.00 MiB in 1,235 objects   allocs 5,000   frees 3,765   tables 48.0 MiB   stacks 3 truncated at 64 frames, 1 unreadable
         losses none   notes: 17 frees of blocks allocated before the attach; 2 frames without a name
