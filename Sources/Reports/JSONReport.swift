@@ -26,6 +26,21 @@ public enum JSONReport {
           ("outstanding_count", .integer(profile.omittedCount)),
         ])
       ),
+      (
+        "filtered",
+        .object([
+          ("sites", .signed(Int64(profile.view.filteredSites))),
+          ("outstanding_bytes", .integer(profile.view.filteredBytes)),
+          ("outstanding_count", .integer(profile.view.filteredCount)),
+        ])
+      ),
+      (
+        "folded",
+        .object([
+          ("frames", .integer(profile.view.foldedFrames)),
+          ("merged_sites", .signed(Int64(profile.view.mergedSites))),
+        ])
+      ),
       ("sites", .array(profile.sites.map { site($0) })),
       ("mapped", profile.mapped.map(mapped) ?? .null),
     ])

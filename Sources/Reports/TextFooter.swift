@@ -22,6 +22,15 @@ enum TextFooter {
             + " at \(Quantities.count(hidden)) of \(Wording.counted(shown + hidden, "call site")) (-n shows more)"
         ))
     }
+    let view = profile.view
+    if view.filteredSites > 0 {
+      lines.append(
+        row(
+          "filtered",
+          "\(Quantities.bytes(view.filteredBytes)) in \(Wording.counted(view.filteredCount, "object"))"
+            + " at \(Wording.counted(UInt64(view.filteredSites), "call site")) that the filters left out"))
+    }
+    if let folded = view.folded { lines.append(row("folded", folded)) }
     let table = profile.table
     lines.append(
       row(

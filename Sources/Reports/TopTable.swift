@@ -44,7 +44,8 @@ public enum TopTable {
         "outstanding \(Quantities.bytes(totals.outstandingBytes)) in \(Wording.counted(totals.outstandingCount, "object"))",
         "allocs \(Quantities.count(totals.allocs))", "frees \(Quantities.count(totals.frees))",
         "tables \(Quantities.bytes(profile.table.bytes))",
-      ] + (partial.isEmpty ? [] : ["stacks \(partial)"])).joined(separator: "   ")
+      ] + (partial.isEmpty ? [] : ["stacks \(partial)"])
+      + (profile.view.folded.map { ["folded \($0)"] } ?? [])).joined(separator: "   ")
   }
 
   /// The sum stands first, so that a narrow terminal cannot hide that something was lost.

@@ -24,6 +24,8 @@ struct Dump: AsyncParsableCommand {
 
   @OptionGroup var target: TargetOptions
 
+  @OptionGroup(title: "View") var view: ViewOptions
+
   @Option(help: "How long to watch (10s, 500ms, 5m).")
   var duration = TimeSpan(seconds: 10)
 
@@ -70,7 +72,7 @@ struct Dump: AsyncParsableCommand {
       snapshot, sort: sort, limit: top ?? (format == .text ? 20 : nil), isAgeFiltered: older != nil,
       // Who allocated and freed it all matters to alloc_space and to programs, not to a reader of text.
       includesIdle: format == .json || format == .pprof, growth: tracker.growthBytesPerSecond(),
-      filters: filters, ended: ended)
+      filters: filters, ended: ended, view: view.view)
     try file.write(try render(profile, isTerminal: file.isTerminal))
   }
 

@@ -43,54 +43,58 @@ final class ProfileBuilder {
   /// `isAgeFiltered`: show the objects that passed the snapshot's age filter only.
   func profile(
     _ snapshot: Snapshot, sort: SortKey, limit: Int?, isAgeFiltered: Bool, includesIdle: Bool = false,
-    growth: [UInt32: Double], filters: [String], ended: String?
+    growth: [UInt32: Double], filters: [String], ended: String?, view: StackView = StackView()
   ) async -> HeapProfile {
+    // Names are found for what is shown only, unless the names decide that.
+    let early = view.isPlain ? limit : nil
     let ranking = Ranking(
-      snapshot, by: sort, limit: limit, isAgeFiltered: isAgeFiltered, includesIdle: includesIdle,
+      snapshot, by: sort, limit: early, isAgeFiltered: isAgeFiltered, includesIdle: includesIdle,
       growth: growth)
-    var losses = snapshot.losses
     let processes = await session.capture.processes
     let targets = Dictionary(uniqueKeysWithValues: processes.map { ($0.number, $0.target) })
     var oneTrap: Set<String> = []
     for process in processes {
       oneTrap.formUnion(await session.capture.oneTrapFunctions(of: process.number))
     }
-    var sites: [Site] = []
-    for entry in ranking.entries { sites.append(await site(entry, targets, &losses)) }
+    var heap = ShownSites(ranking)
+    heap.sites = await sites(ranking, targets)
+    var summary = heap.apply(view, sort: sort, limit: limit)
     var mapped: MappedMemory?
     if session.domain.includesMappings {
       let ranking = Ranking(
-        Snapshot(elapsedSeconds: snapshot.elapsedSeconds, sites: snapshot.mapped), by: sort, limit: limit,
+        Snapshot(elapsedSeconds: snapshot.elapsedSeconds, sites: snapshot.mapped), by: sort, limit: early,
         isAgeFiltered: isAgeFiltered, includesIdle: includesIdle)
-      var entries: [MappedMemory.Entry] = []
-      for entry in ranking.entries {
-        let site = await site(entry, targets, &losses)
-        entries.append(
-          MappedMemory.Entry(
-            origin: MappingOrigin(site.frames, allocators: session.allocatorFunctions), site: site))
-      }
-      mapped = MappedMemory(
-        totals: ranking.totals, entries: entries, omittedSites: ranking.omittedSites,
-        omittedBytes: ranking.omittedBytes)
+      var shown = ShownSites(ranking)
+      shown.sites = await sites(ranking, targets)
+      let (memory, left) = shown.mapped(
+        view, sort: sort, limit: limit, allocators: session.allocatorFunctions, totals: ranking.totals)
+      mapped = memory
+      summary.foldedFrames += left.foldedFrames
     }
+    var losses = snapshot.losses
+    let named = heap.sites + (mapped?.entries.map(\.site) ?? [])
+    losses[.unsymbolisedFrames] = UInt64(named.reduce(0) { $0 + $1.frames.count { $0.function == nil } })
     return HeapProfile(
       dripVersion: dripVersion,
       capture: CaptureInfo(
         startUnixNanoseconds: startUnixNanoseconds, seconds: snapshot.elapsedSeconds, kernel: kernelRelease,
-        backend: session.capture.backend.title, ended: ended, filters: filters,
+        backend: session.capture.backend.title, ended: ended, filters: filters + view.descriptions,
         oneTrap: oneTrap.sorted(), notes: await session.allNotes()),
       processes: processes.map(\.target), totals: ranking.totals, losses: losses, table: snapshot.table,
-      sites: sites, omittedSites: ranking.omittedSites, omittedBytes: ranking.omittedBytes,
-      omittedCount: ranking.omittedCount, mapped: mapped, hasHeap: session.domain.includesHeap,
-      stacks: StackCounts(snapshot.sites, depth: session.capture.depth))
+      sites: heap.sites, omittedSites: heap.omittedSites, omittedBytes: heap.omittedBytes,
+      omittedCount: heap.omittedCount, mapped: mapped, hasHeap: session.domain.includesHeap,
+      stacks: StackCounts(snapshot.sites, depth: session.capture.depth), view: summary)
   }
 
-  private func site(
-    _ entry: Ranking.Entry, _ targets: [Int: Target], _ losses: inout Losses
-  ) async -> Site {
+  private func sites(_ ranking: Ranking, _ targets: [Int: Target]) async -> [Site] {
+    var result: [Site] = []
+    for entry in ranking.entries { result.append(await site(entry, targets)) }
+    return result
+  }
+
+  private func site(_ entry: Ranking.Entry, _ targets: [Int: Target]) async -> Site {
     let stack = await session.capture.stack(of: entry.site.id)
     let frames = stack.addresses.flatMap { symbolizers[entry.site.process]?.frames(for: $0) ?? [] }
-    losses[.unsymbolisedFrames] += UInt64(frames.count { $0.function == nil })
     return Site(
       pid: targets[entry.site.process]?.pid ?? 0, outstandingBytes: entry.outstandingBytes,
       outstandingCount: entry.outstandingCount, allocs: entry.site.allocs, frees: entry.site.frees,
