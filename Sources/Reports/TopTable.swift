@@ -72,7 +72,7 @@ public enum TopTable {
     guard !site.frames.isEmpty else { return Wording.missingStack }
     let start = site.frames.firstIndex { !CallSite.isPassage($0) } ?? site.frames.startIndex
     var names = [CallSite.label(site.frames[start])]
-    names += site.frames[(start + 1)...].map { $0.function ?? CallSite.place($0) }
+    names += site.frames[(start + 1)...].map { $0.function ?? CallSite.unnamed($0) }
     if site.stackEnd != .complete { names.append("…") }
     return PlainText.clean(names.joined(separator: " < "))
   }

@@ -90,7 +90,9 @@ struct Dump: AsyncParsableCommand {
       if !isLeft { return (tracker, "target exited") }
       if monotonicSeconds() >= end { return (tracker, nil) }
       if monotonicSeconds() >= next {
-        tracker.add(try await session.capture.snapshot())
+        let snapshot = try await session.capture.snapshot()
+        builder.note(snapshot)
+        tracker.add(snapshot)
         next = monotonicSeconds() + step
       }
       if try await session.wait(&waiter, until: min(next, end)) == .interrupted {

@@ -9,6 +9,9 @@ final class ProfileBuilder {
   private let session: Session
   /// One for each process, by number; those of processes that have gone are kept for their rows.
   private var symbolizers: [Int: Symbolizer] = [:]
+  private let symbols = SymbolStore()
+  /// The memory map's epoch in which a site was first seen: its stack is named by what lay there then.
+  private var epochs: [UInt32: Int] = [:]
   private let startUnixNanoseconds: Int64
   private let kernelRelease: String
 
@@ -29,15 +32,23 @@ final class ProfileBuilder {
   private func learn(_ number: Int, _ target: TargetProcess) {
     let pid = target.identity.pid
     guard let mappings = try? MemoryMap.read(pid: pid), !mappings.isEmpty else { return }
-    let symbolizer = symbolizers[number] ?? Symbolizer(pid: pid)
+    let symbolizer = symbolizers[number] ?? Symbolizer(pid: pid, store: symbols)
     symbolizer.update(
       mappings: mappings.map {
         SymbolMapping(
           start: $0.start, end: $0.end, fileOffset: $0.fileOffset,
-          executable: $0.permissions.contains(.execute), path: $0.path)
+          executable: $0.permissions.contains(.execute), path: $0.path,
+          device: UInt64($0.deviceMajor) << 32 | UInt64($0.deviceMinor), inode: $0.inode)
       })
     symbolizer.preload()
     symbolizers[number] = symbolizer
+  }
+
+  /// Remembers what was mapped when the sites of a snapshot were first seen. To be called with every snapshot.
+  func note(_ snapshot: Snapshot) {
+    for site in snapshot.sites where epochs[site.id] == nil {
+      epochs[site.id] = symbolizers[site.process]?.epoch ?? 0
+    }
   }
 
   /// `isAgeFiltered`: show the objects that passed the snapshot's age filter only.
@@ -45,6 +56,7 @@ final class ProfileBuilder {
     _ snapshot: Snapshot, sort: SortKey, limit: Int?, isAgeFiltered: Bool, includesIdle: Bool = false,
     growth: [UInt32: Double], filters: [String], ended: String?, view: StackView = StackView()
   ) async -> HeapProfile {
+    note(snapshot)
     // Names are found for what is shown only, unless the names decide that.
     let early = view.isPlain ? limit : nil
     let ranking = Ranking(
@@ -79,7 +91,7 @@ final class ProfileBuilder {
       capture: CaptureInfo(
         startUnixNanoseconds: startUnixNanoseconds, seconds: snapshot.elapsedSeconds, kernel: kernelRelease,
         backend: session.capture.backend.title, ended: ended, filters: filters + view.descriptions,
-        oneTrap: oneTrap.sorted(), notes: await session.allNotes()),
+        oneTrap: oneTrap.sorted(), notes: await session.allNotes() + DebugServers.notes),
       processes: processes.map(\.target), totals: ranking.totals, losses: losses, table: snapshot.table,
       sites: heap.sites, omittedSites: heap.omittedSites, omittedBytes: heap.omittedBytes,
       omittedCount: heap.omittedCount, mapped: mapped, hasHeap: session.domain.includesHeap,
@@ -94,7 +106,9 @@ final class ProfileBuilder {
 
   private func site(_ entry: Ranking.Entry, _ targets: [Int: Target]) async -> Site {
     let stack = await session.capture.stack(of: entry.site.id)
-    let frames = stack.addresses.flatMap { symbolizers[entry.site.process]?.frames(for: $0) ?? [] }
+    let symbolizer = symbolizers[entry.site.process]
+    let epoch = epochs[entry.site.id]
+    let frames = stack.addresses.flatMap { symbolizer?.frames(for: $0, in: epoch) ?? [] }
     return Site(
       pid: targets[entry.site.process]?.pid ?? 0, outstandingBytes: entry.outstandingBytes,
       outstandingCount: entry.outstandingCount, allocs: entry.site.allocs, frees: entry.site.frees,

@@ -36,7 +36,9 @@ struct JSONReportTests {
         "tables", "live", "live_capacity", "sites", "site_capacity", "bytes", "stacks", "depth", "complete",
         "truncated", "unreadable", "broken", "missing", "omitted", "sites",
         "outstanding_bytes",
-        "outstanding_count", "sites", "pid", "outstanding_bytes", "outstanding_count", "allocs", "frees",
+        "outstanding_count", "filtered", "sites", "outstanding_bytes", "outstanding_count", "folded",
+        "frames",
+        "merged_sites", "sites", "pid", "outstanding_bytes", "outstanding_count", "allocs", "frees",
         "allocated_bytes", "oldest_seconds", "growth_bytes_per_second", "sampled_objects",
         "outstanding_bytes_error", "outstanding_count_error", "stack_end", "frames",
       ] + frame + frame + ["mapped"])

@@ -14,7 +14,7 @@ struct TopTableTests {
         losses none   notes: 17 frees of blocks allocated before the attach; 2 frames without a name
         OUTSTANDING    OBJECTS        GROWTH       OLDEST       ALLOCS        FREES  CALL SITE
            1.25 MiB      1,234  +120.0 KiB/s        9.8 s        1,300           66  copy_field (field.h:7) < parse_request < main
-          768.0 KiB          1             -       850 ms            1            0  libfoo.so.1+0x1a2b < 0x7f9900000000 < …
+          768.0 KiB          1             -       850 ms            1            0  libfoo.so.1+0x1a2b (build id abcd1234) < 0x7f9900000000 < …
 
         """)
   }
