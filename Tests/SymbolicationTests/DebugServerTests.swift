@@ -101,7 +101,8 @@ final class DebugServer {
   }
 
   deinit {
-    process.terminate()
+    // Started from a thread that blocks the gentler signals.
+    kill(process.processIdentifier, SIGKILL)
     process.waitUntilExit()
   }
 
