@@ -8,6 +8,8 @@ public final class SymbolStore {
     init(_ file: SymbolFile) { self.file = file }
   }
 
+  /// Files that were opened so far.
+  private(set) var openings = 0
   private var files: [SymbolFile.Identity: Weak] = [:]
 
   /// A store without files.
@@ -21,6 +23,7 @@ public final class SymbolStore {
     files = files.filter { $0.value.file != nil }
     let new = try SymbolFile(file, path: path, target: target)
     files[identity] = Weak(new)
+    openings += 1
     return new
   }
 }

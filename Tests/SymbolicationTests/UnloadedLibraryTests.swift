@@ -1,7 +1,8 @@
 import Foundation
 import Profile
-import Symbolication
 import Testing
+
+@testable import Symbolication
 
 /// A program that loads, calls and unloads libraries as it is told, one after the other.
 @Suite struct UnloadedLibraryTests {
@@ -83,11 +84,15 @@ import Testing
     let one = try Workload([path])
     let two = try Workload([path])
     let store = SymbolStore()
+    var symbolizers: [Symbolizer] = []
     for program in [one, two] {
       let symbolizer = Symbolizer(pid: program.pid, store: store)
+      symbolizers.append(symbolizer)
       symbolizer.update(mappings: try program.mappings())
       let frames = symbolizer.frames(for: try program.address("call"))
       #expect(frames.map(\.function) == ["inner", "middle", "hidden"])
+      #expect(store.openings == 1)
     }
+    #expect(symbolizers.count == 2, "both still hold it")
   }
 }
