@@ -68,6 +68,12 @@ let package = Package(
       ],
       swiftSettings: house),
 
+    // For `make bench` only.
+    .executableTarget(
+      name: "symbol-bench", dependencies: ["Symbolication", "Processes", "Profile"],
+      path: "Benchmarks/symbols",
+      swiftSettings: house),
+
     tests("ProfileTests", ["Profile"]),
     tests("LibbpfTests", ["Libbpf", "CProbes"]),
     tests("BinariesTests", ["Binaries", "Profile"]),

@@ -27,3 +27,26 @@ $(BENCH_DIR)/naive $(BENCH_DIR)/empty: $(BENCH_DIR)/%: Benchmarks/%.c | $(BENCH_
 # called, not folded away.
 $(BENCH_DIR)/pair: Benchmarks/workloads/pair.c | $(BENCH_DIR)
 	$(Q)$(CC) $(BENCH_CFLAGS) -fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-builtin $< -o $@
+
+# A C++ program with 200 MiB of debug information, and a copy of it without any. One unit is compiled; the others are
+# its assembly with other names.
+LARGE_UNITS := $(shell seq 10 33)
+LARGE_FLAGS := -std=c++20 -O1 -g -Wall
+
+.PHONY: bench-symbols
+bench-symbols: $(BENCH_DIR)/large $(BENCH_DIR)/large-stripped
+	$(Q)$(SWIFT) build --quiet -c release --static-swift-stdlib --product symbol-bench
+	$(Q)cp -f "$$($(SWIFT) build -c release --static-swift-stdlib --show-bin-path)/symbol-bench" $(BENCH_DIR)/
+
+$(BENCH_DIR)/large.s: Benchmarks/workloads/large.cc | $(BENCH_DIR)
+	$(Q)$(CXX) $(LARGE_FLAGS) -DUNIT=10 -DDEPTH=8 -S $< -o $@
+
+$(BENCH_DIR)/large-%.o: $(BENCH_DIR)/large.s
+	$(Q)sed 's/unit_10/unit_$*/g; s/run_10/run_$*/g' $< | $(AS) - -o $@
+
+$(BENCH_DIR)/large: Benchmarks/workloads/large_main.cc $(LARGE_UNITS:%=$(BENCH_DIR)/large-%.o)
+	$(Q)$(CXX) $(LARGE_FLAGS) -rdynamic '-DUNITS=$(LARGE_UNITS:%=U(%))' $^ -o $@
+
+# What it exports keeps its names.
+$(BENCH_DIR)/large-stripped: $(BENCH_DIR)/large
+	$(Q)strip -o $@ $<

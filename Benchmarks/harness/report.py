@@ -22,6 +22,8 @@ def markdown(results):
         parts += ["### Watching: `drip top`, one refresh a second", _polling(results["polling"])]
     if results["latency"]:
         parts += ["### Attach and detach", _latency(results["latency"])]
+    if results["symbols"]:
+        parts += ["### Names of 10,000 addresses", _symbols(results["symbols"])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -117,6 +119,23 @@ def _latency(results):
     table = _table(["", "milliseconds", "median", "min", "quartiles", "max", "runs"], rows)
     maps = ", ".join(f"{name} {_mebibytes(entry['maps'])}" for name, entry in results.items())
     return f"{table}\n\nKernel memory of the maps, for a small target: {maps}."
+
+
+def _symbols(results):
+    rows = []
+    for name, entry in results.items():
+        runs = entry["runs"]
+        whole = Summary([run["seconds"] for run in runs])
+        first = Summary([run["first_name_seconds"] for run in runs])
+        rows.append([
+            name, _mebibytes(entry["file_bytes"]), f"{runs[0]['named']:,.0f}", f"{runs[0]['with_line']:,.0f}",
+            f"{runs[0]['frames']:,.0f}", f"{first.median:.3f} s", f"{whole.median:.2f} s", f"{whole.most:.2f} s",
+            _mebibytes(1024 * max(run["peak_rss_kib"] for run in runs)),
+            _mebibytes(1024 * max(run["anonymous_kib"] for run in runs)), str(len(runs)),
+        ])
+    head = ["program", "file", "named", "with a line", "frames, inlined ones too", "first name", "all: median",
+            "all: max", "peak RSS", "RssAnon", "runs"]
+    return _table(head, rows)
 
 
 def _table(head, rows):

@@ -34,7 +34,9 @@ public actor LiveCapture {
   public nonisolated let backend: Backend
   /// Kernel memory of the tables in bytes.
   public nonisolated let tableBytes: Int
-  private let options: CaptureOptions
+  /// Frames kept of a stack.
+  public nonisolated var depth: Int { options.maxFrames }
+  private nonisolated let options: CaptureOptions
   private var kernel: KernelHalf
   private var library: UnwindLibrary
   private var traced: [Int: Traced] = [:]
@@ -391,7 +393,8 @@ public actor LiveCapture {
       id: id, process: Int(site.process), allocs: (site.allocs + unit / 2) / unit,
       frees: (site.frees + unit / 2) / unit, allocatedBytes: site.allocated_bytes,
       freedBytes: site.freed_bytes,
-      agedCount: scan.count[Int(id)], agedBytes: scan.bytes[Int(id)], oldestSeconds: oldest)
+      agedCount: scan.count[Int(id)], agedBytes: scan.bytes[Int(id)], oldestSeconds: oldest,
+      end: StackEnd(drip: site.end))
     if options.sampling.isOn {
       let estimate = scan.estimates[Int(id)]
       counts.agedCount = UInt64(estimate.objects.value.rounded())

@@ -82,7 +82,8 @@ public struct ProcessSelection: Sendable, Hashable {
       if path == "/" || own == path || own.hasPrefix(path + "/") { return true }
       // In version 1 each hierarchy is mounted under the name of its controllers, or under its own name; where
       // both versions are, systemd calls the second one's folder "unified".
-      let folder = parts[1].isEmpty ? "unified" : parts[1].hasPrefix("name=") ? parts[1].dropFirst(5) : parts[1]
+      let folder =
+        parts[1].isEmpty ? "unified" : parts[1].hasPrefix("name=") ? parts[1].dropFirst(5) : parts[1]
       let named = "/" + folder + own
       return named == path || named.hasPrefix(path + "/")
     }

@@ -25,9 +25,15 @@ public enum CallSite {
 
   /// One frame on one line; never a bare "unknown".
   public static func label(_ frame: Frame) -> String {
-    let name = frame.function ?? place(frame)
+    let name = frame.function ?? unnamed(frame)
     guard let position = position(frame) else { return name }
     return "\(name) (\(position))"
+  }
+
+  /// "module+0x1234 (build id 0123abcd…)": what it takes to name the frame later.
+  public static func unnamed(_ frame: Frame) -> String {
+    guard let id = frame.buildID else { return place(frame) }
+    return "\(place(frame)) (build id \(id.prefix(8))\(id.count > 8 ? "…" : ""))"
   }
 
   /// "module+0x1234", or the bare address in memory that belongs to no file.

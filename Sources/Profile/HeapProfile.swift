@@ -15,6 +15,10 @@ public struct HeapProfile: Sendable, Hashable {
   public var mapped: MappedMemory?
   /// Whether allocators were watched.
   public var hasHeap: Bool
+  /// How the stacks of all sites end, shown or not.
+  public var stacks: StackCounts
+  /// What the view asked for has left out or put together.
+  public var view: ViewSummary
   /// Sites and bytes left out by a row limit, so that a reader can add up.
   public var omittedSites: Int
   public var omittedBytes: UInt64
@@ -23,11 +27,14 @@ public struct HeapProfile: Sendable, Hashable {
   public init(
     dripVersion: String, capture: CaptureInfo, processes: [Target], totals: Totals, losses: Losses,
     table: TableUse, sites: [Site], omittedSites: Int = 0, omittedBytes: UInt64 = 0, omittedCount: UInt64 = 0,
-    mapped: MappedMemory? = nil, hasHeap: Bool = true, checks: StackChecks? = nil
+    mapped: MappedMemory? = nil, hasHeap: Bool = true, checks: StackChecks? = nil,
+    stacks: StackCounts = StackCounts(), view: ViewSummary = ViewSummary()
   ) {
     self.checks = checks
     self.mapped = mapped
     self.hasHeap = hasHeap
+    self.stacks = stacks
+    self.view = view
     self.dripVersion = dripVersion
     self.capture = capture
     self.processes = processes

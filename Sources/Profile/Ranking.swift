@@ -6,6 +6,32 @@ public enum SortKey: String, Sendable, Hashable, CaseIterable {
   case growth
 }
 
+extension SortKey {
+  /// Whether one site comes before another; false both ways for equals.
+  public func puts(_ a: Site, before b: Site) -> Bool {
+    switch self {
+    case .bytes: break
+    case .count:
+      if a.outstandingCount != b.outstandingCount { return a.outstandingCount > b.outstandingCount }
+    case .age:
+      let (x, y) = (a.oldestSeconds ?? -1, b.oldestSeconds ?? -1)
+      if x != y { return x > y }
+    case .growth:
+      let (x, y) = (a.growthBytesPerSecond ?? 0, b.growthBytesPerSecond ?? 0)
+      if x != y { return x > y }
+    }
+    return a.outstandingBytes > b.outstandingBytes
+  }
+
+  /// The sites in this order; equals stay as they were.
+  public func sorted(_ sites: [Site]) -> [Site] {
+    sites.enumerated().sorted {
+      if puts($0.element, before: $1.element) { return true }
+      return !puts($1.element, before: $0.element) && $0.offset < $1.offset
+    }.map(\.element)
+  }
+}
+
 /// Which sites of a snapshot are shown, in which order, and what is left out. Pure.
 public struct Ranking: Sendable, Hashable {
   /// A site with the figures that a reader sees: those that pass the age filter.

@@ -80,11 +80,13 @@ public struct SiteCounts: Sendable, Hashable {
   public var oldestSeconds: Double?
   /// How sure the outstanding figures are; nil if they are exact.
   public var sampled: SampledOutstanding?
+  /// Why the walk of its stack ended.
+  public var end: StackEnd
 
   public init(
     id: UInt32, process: Int, allocs: UInt64, frees: UInt64, allocatedBytes: UInt64, freedBytes: UInt64,
     agedCount: UInt64 = 0, agedBytes: UInt64 = 0, oldestSeconds: Double? = nil,
-    sampled: SampledOutstanding? = nil
+    sampled: SampledOutstanding? = nil, end: StackEnd = .complete
   ) {
     self.id = id
     self.process = process
@@ -96,6 +98,7 @@ public struct SiteCounts: Sendable, Hashable {
     self.agedBytes = agedBytes
     self.oldestSeconds = oldestSeconds
     self.sampled = sampled
+    self.end = end
   }
 
   /// Objects allocated and not yet freed. The counters are read one after the other while the target

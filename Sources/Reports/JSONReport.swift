@@ -18,12 +18,28 @@ public enum JSONReport {
       ("losses", losses(profile.losses)),
       ("stack_checks", profile.checks.map(checks) ?? .null),
       ("tables", tables(profile.table)),
+      ("stacks", stacks(profile.stacks)),
       (
         "omitted",
         .object([
           ("sites", .integer(UInt64(profile.omittedSites))),
           ("outstanding_bytes", .integer(profile.omittedBytes)),
           ("outstanding_count", .integer(profile.omittedCount)),
+        ])
+      ),
+      (
+        "filtered",
+        .object([
+          ("sites", .signed(Int64(profile.view.filteredSites))),
+          ("outstanding_bytes", .integer(profile.view.filteredBytes)),
+          ("outstanding_count", .integer(profile.view.filteredCount)),
+        ])
+      ),
+      (
+        "folded",
+        .object([
+          ("frames", .integer(profile.view.foldedFrames)),
+          ("merged_sites", .signed(Int64(profile.view.mergedSites))),
         ])
       ),
       ("sites", .array(profile.sites.map { site($0) })),
@@ -92,6 +108,12 @@ public enum JSONReport {
       ("sites", .integer(table.sites)), ("site_capacity", .integer(table.siteCapacity)),
       ("bytes", .integer(table.bytes)),
     ])
+  }
+
+  private static func stacks(_ stacks: StackCounts) -> JSONValue {
+    .object(
+      [("depth", .signed(Int64(stacks.depth)))]
+        + StackEnd.allCases.map { ($0.rawValue, .integer(stacks[$0])) })
   }
 
   private static func site(_ site: Site, _ extra: [(String, JSONValue)] = []) -> JSONValue {

@@ -99,6 +99,13 @@ struct PprofBuilder {
       lines.append(
         "left out: \(profile.omittedSites) call sites with \(profile.omittedBytes) bytes outstanding")
     }
+    if profile.view.filteredSites > 0 {
+      lines.append(
+        "filtered: \(profile.view.filteredSites) call sites with \(profile.view.filteredBytes) bytes outstanding"
+      )
+    }
+    lines += profile.view.folded.map { ["folded: \($0)"] } ?? []
+    lines.append("stacks: \(profile.stacks.summary)")
     lines += profile.checks.map { ["stack checks: \($0.summary)"] } ?? []
     lines += profile.losses.occurred.map { "\($0.count) \($0.kind.explanation)" }
     return lines

@@ -22,6 +22,15 @@ enum TextFooter {
             + " at \(Quantities.count(hidden)) of \(Wording.counted(shown + hidden, "call site")) (-n shows more)"
         ))
     }
+    let view = profile.view
+    if view.filteredSites > 0 {
+      lines.append(
+        row(
+          "filtered",
+          "\(Quantities.bytes(view.filteredBytes)) in \(Wording.counted(view.filteredCount, "object"))"
+            + " at \(Wording.counted(UInt64(view.filteredSites), "call site")) that the filters left out"))
+    }
+    if let folded = view.folded { lines.append(row("folded", folded)) }
     let table = profile.table
     lines.append(
       row(
@@ -29,6 +38,7 @@ enum TextFooter {
         "\(Quantities.bytes(table.bytes)) of kernel memory"
           + "; \(Quantities.count(table.live)) of \(Quantities.count(table.liveCapacity)) objects"
           + ", \(Quantities.count(table.sites)) of \(Quantities.count(table.siteCapacity)) stacks"))
+    lines.append(row("stacks", profile.stacks.summary))
     if let checks = profile.checks { lines.append(row("checks", checks.summary)) }
     return lines + losses(profile.losses, style)
       + profile.capture.notes.map { row("note", PlainText.clean($0)) }

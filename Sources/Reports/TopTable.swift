@@ -38,11 +38,14 @@ public enum TopTable {
 
   private static func sums(_ profile: HeapProfile) -> String {
     let totals = profile.totals
-    return [
-      "outstanding \(Quantities.bytes(totals.outstandingBytes)) in \(Wording.counted(totals.outstandingCount, "object"))",
-      "allocs \(Quantities.count(totals.allocs))", "frees \(Quantities.count(totals.frees))",
-      "tables \(Quantities.bytes(profile.table.bytes))",
-    ].joined(separator: "   ")
+    let partial = profile.stacks.partialSummary
+    return
+      ([
+        "outstanding \(Quantities.bytes(totals.outstandingBytes)) in \(Wording.counted(totals.outstandingCount, "object"))",
+        "allocs \(Quantities.count(totals.allocs))", "frees \(Quantities.count(totals.frees))",
+        "tables \(Quantities.bytes(profile.table.bytes))",
+      ] + (partial.isEmpty ? [] : ["stacks \(partial)"])
+      + (profile.view.folded.map { ["folded \($0)"] } ?? [])).joined(separator: "   ")
   }
 
   /// The sum stands first, so that a narrow terminal cannot hide that something was lost.
@@ -69,7 +72,7 @@ public enum TopTable {
     guard !site.frames.isEmpty else { return Wording.missingStack }
     let start = site.frames.firstIndex { !CallSite.isPassage($0) } ?? site.frames.startIndex
     var names = [CallSite.label(site.frames[start])]
-    names += site.frames[(start + 1)...].map { $0.function ?? CallSite.place($0) }
+    names += site.frames[(start + 1)...].map { $0.function ?? CallSite.unnamed($0) }
     if site.stackEnd != .complete { names.append("…") }
     return PlainText.clean(names.joined(separator: " < "))
   }

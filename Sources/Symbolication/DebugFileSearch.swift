@@ -3,47 +3,53 @@ internal import CSymbolShims
 internal import Glibc
 
 /// Finds separate debug files: first where the target would find them, in its own mount namespace, then
-/// in the host's debug directory.
+/// in the host's debug directory, at last with the debuginfod servers that the user names.
 ///
 /// libdwfl's own search opens paths made from the target's file names, where a pipe could block it for
-/// ever; so it is only asked for /usr/lib/debug of the host, which the host's administrator owns.
+/// ever, and asks servers in a way of its own; so it is never called.
 enum DebugFileSearch {
   /// libdwfl keeps the pointer, so the table lives as long as the program. Written once.
   nonisolated(unsafe) static let callbacks: UnsafeMutablePointer<Dwfl_Callbacks> = {
-    let path = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: 1)
-    path.initialize(to: strdup("/usr/lib/debug"))
     let table = UnsafeMutablePointer<Dwfl_Callbacks>.allocate(capacity: 1)
     table.initialize(to: Dwfl_Callbacks())
-    table.pointee.find_elf = dwfl_build_id_find_elf
-    table.pointee.find_debuginfo = { module, userData, name, base, file, link, crc, result in
-      DebugFileSearch.find(module, userData, name, base, file, link, crc, result)
+    // Every module is reported with its file.
+    table.pointee.find_elf = { _, _, _, _, _, _ in -1 }
+    table.pointee.find_debuginfo = { module, userData, _, _, file, link, crc, result in
+      DebugFileSearch.find(module, userData, file, link, crc, result)
     }
-    table.pointee.debuginfo_path = path
     return table
   }()
 
   private static func find(
     _ module: OpaquePointer?, _ userData: UnsafeMutablePointer<UnsafeMutableRawPointer?>?,
-    _ name: UnsafePointer<CChar>?, _ base: Dwarf_Addr, _ file: UnsafePointer<CChar>?,
-    _ link: UnsafePointer<CChar>?, _ crc: GElf_Word,
+    _ file: UnsafePointer<CChar>?, _ link: UnsafePointer<CChar>?, _ crc: GElf_Word,
     _ result: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
   ) -> Int32 {
     var bias: GElf_Addr = 0
     let linkName = SafeText.string(link, maximum: 255).flatMap { $0.contains("/") || $0.isEmpty ? nil : $0 }
-    if let module, let elf = dwfl_module_getelf(module, &bias), let target = userData?.pointee {
-      let files = Unmanaged<TargetFiles>.fromOpaque(target).takeUnretainedValue()
-      let wanted = Wanted(buildID: SymbolFile.buildID(of: elf), crc: linkName == nil ? nil : crc)
-      let path = SafeText.string(file, maximum: 4096) ?? ""
-      for candidate in candidates(path: path, link: linkName, buildID: wanted.buildID) {
-        guard let found = files.openInRoot(candidate), wanted.matches(found) else { continue }
-        result?.pointee = strdup(candidate)
-        return found.release()
-      }
+    guard let module, let elf = dwfl_module_getelf(module, &bias), let target = userData?.pointee else {
+      return -1
     }
-    guard let linkName else {
-      return dwfl_standard_find_debuginfo(module, userData, name, base, file, nil, 0, result)
+    let files = Unmanaged<TargetFiles>.fromOpaque(target).takeUnretainedValue()
+    let wanted = Wanted(buildID: SymbolFile.buildID(of: elf), crc: linkName == nil ? nil : crc)
+    let path = SafeText.string(file, maximum: 4096) ?? ""
+    let candidates = candidates(path: path, link: linkName, buildID: wanted.buildID)
+    for candidate in candidates {
+      guard let found = files.openInRoot(candidate), wanted.matches(found) else { continue }
+      result?.pointee = strdup(candidate)
+      return found.release()
     }
-    return dwfl_standard_find_debuginfo(module, userData, name, base, file, linkName, crc, result)
+    // Of the host's tree only what its administrator owns, whatever the target's paths are.
+    for candidate in candidates where candidate.hasPrefix("/usr/lib/debug/") && !candidate.contains("/../") {
+      guard let found = TargetFiles.openOnHost(candidate), wanted.matches(found) else { continue }
+      result?.pointee = strdup(candidate)
+      return found.release()
+    }
+    guard let buildID = wanted.buildID, let found = DebugServers.find(buildID), wanted.matches(found) else {
+      return -1
+    }
+    result?.pointee = strdup("/debuginfod/" + SymbolFile.hex(buildID))
+    return found.release()
   }
 
   private static func candidates(path: String, link: String?, buildID: [UInt8]?) -> [String] {

@@ -55,27 +55,48 @@ enum Demangler {
   /// is memory. With few references the result is bounded; the others are tried where they do no harm.
   private static func external(_ name: String, _ language: drip_language) -> String? {
     let confined = references(name, language) > 16
-    let text = String(unsafeUninitializedCapacity: outputLimit) { buffer in
-      buffer.withMemoryRebound(to: CChar.self) { out in
-        guard let start = out.baseAddress else { return 0 }
-        return confined
-          ? drip_demangle_confined(language, name, start, outputLimit)
-          : drip_demangle(language, name, start, outputLimit)
-      }
+    // Not written into the string itself, which would keep the room for the longest one.
+    return withUnsafeTemporaryAllocation(of: CChar.self, capacity: outputLimit) { out in
+      guard let start = out.baseAddress else { return nil }
+      let length =
+        confined
+        ? drip_demangle_confined(language, name, start, outputLimit)
+        : drip_demangle(language, name, start, outputLimit)
+      guard length > 0 else { return nil }
+      return String(decoding: UnsafeRawBufferPointer(start: start, count: length), as: UTF8.self)
     }
-    return text.isEmpty ? nil : text
   }
 
-  /// An upper bound for the references in a name. A Swift one may carry a repeat count ("A99C").
+  /// An upper bound for the references in a name.
   private static func references(_ name: String, _ language: drip_language) -> Int {
+    language == DRIP_SWIFT ? swiftReferences(name) : cxxReferences(name)
+  }
+
+  /// "S_" and "S1Z_" refer back, as "T_" and "T0_" do; "St", "Sa" and their like are short for one fixed word each.
+  private static func cxxReferences(_ name: String) -> Int {
+    var total = 0
+    var isOpen = false
+    for byte in name.utf8 {
+      switch byte {
+      case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "_"):
+        if isOpen { total += 1 }
+      default: break
+      }
+      isOpen = byte == UInt8(ascii: "S") || byte == UInt8(ascii: "T")
+    }
+    return total
+  }
+
+  /// A reference may carry a repeat count ("A99C").
+  private static func swiftReferences(_ name: String) -> Int {
     var total = 0
     var count: Int?
     for byte in name.utf8 {
-      switch (language, byte) {
-      case (DRIP_SWIFT, UInt8(ascii: "A")), (DRIP_CXX, UInt8(ascii: "S")), (DRIP_CXX, UInt8(ascii: "T")):
+      switch byte {
+      case UInt8(ascii: "A"):
         total += 1
         count = 0
-      case (DRIP_SWIFT, UInt8(ascii: "0")...UInt8(ascii: "9")):
+      case UInt8(ascii: "0")...UInt8(ascii: "9"):
         guard let known = count else { continue }
         count = min(known * 10 + Int(byte - UInt8(ascii: "0")), inputLimit)
       default:

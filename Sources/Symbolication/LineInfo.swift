@@ -10,6 +10,8 @@ final class LineInfo {
   /// Address in the file minus address in the debug information.
   private let bias: UInt64
   private var functions: [UInt64: FunctionIndex] = [:]
+  private var names: [UnsafePointer<CChar>: String] = [:]
+  private lazy var lines = LineReader(dwarf)
   private lazy var units = UnitIndex(dwarf: dwarf)
 
   /// A position in the source.
@@ -41,17 +43,19 @@ final class LineInfo {
   }
 
   /// The functions at an address, innermost first, the last one being the physical function; empty if
-  /// no debug information covers it.
-  func scopes(at address: UInt64) -> [Scope] {
+  /// no debug information covers it. With `isNamed` the name of the physical function is known already and left out.
+  func scopes(at address: UInt64, isNamed: Bool = false) -> [Scope] {
     guard dwarf != nil else { return [] }
     let pc = address &- bias
     guard var unit = unit(at: address, pc) else { return [] }
-    var position = linePosition(&unit, pc)
-    let files = SourceFiles(&unit)
+    let table = lines.table(unit: UInt64(dwarf_dieoffset(&unit)))
+    var position = table.position(at: pc)
     var result: [Scope] = []
-    for var function in chain(&unit, pc).reversed() {
-      result.append(Scope(name: Self.name(&function), position: position))
-      position = files.callSite(&function)
+    let functions = chain(&unit, pc)
+    for index in functions.indices.reversed() {
+      var function = functions[index]
+      result.append(Scope(name: isNamed && index == 0 ? nil : name(&function), position: position))
+      position = CallPosition.of(&function, table)
     }
     return result.isEmpty ? [Scope(name: nil, position: position)] : result
   }
@@ -61,14 +65,6 @@ final class LineInfo {
     if let found = dwfl_module_addrdie(module, address, &bias) { return found.pointee }
     // clang and swiftc write no .debug_aranges, which libdwfl relies on.
     return units.unit(at: pc)
-  }
-
-  private func linePosition(_ unit: inout Dwarf_Die, _ pc: UInt64) -> Position {
-    guard let line = dwarf_getsrc_die(&unit, pc) else { return Position() }
-    var number: Int32 = 0
-    dwarf_lineno(line, &number)
-    let file = SourceFiles.path(dwarf_linesrc(line, nil, nil), &unit)
-    return Position(file: file, line: number > 0 ? Int(number) : nil)
   }
 
   /// The DIEs of the physical function and of what is inlined at `pc`, outermost first.
@@ -110,15 +106,24 @@ final class LineInfo {
   }
 
   /// The linkage name made readable, else the plain one.
-  private static func name(_ die: inout Dwarf_Die) -> String? {
+  private func name(_ die: inout Dwarf_Die) -> String? {
     for attribute in [DW_AT_linkage_name, DW_AT_MIPS_linkage_name] {
       var value = Dwarf_Attribute()
       if dwarf_attr_integrate(&die, UInt32(attribute), &value) != nil,
-        let text = SafeText.string(dwarf_formstring(&value), maximum: Demangler.inputLimit)
+        let text = readable(dwarf_formstring(&value))
       {
-        return Demangler.readable(text)
+        return text
       }
     }
-    return SafeText.string(dwarf_diename(&die), maximum: Demangler.inputLimit).map(Demangler.readable)
+    return readable(dwarf_diename(&die))
+  }
+
+  /// A name of the debug information, where the same text stands at the same place each time it is met.
+  private func readable(_ text: UnsafePointer<CChar>?) -> String? {
+    guard let text else { return nil }
+    if let known = names[text] { return known }
+    let name = SafeText.string(text, maximum: Demangler.inputLimit).map(Demangler.readable)
+    names[text] = name
+    return name
   }
 }

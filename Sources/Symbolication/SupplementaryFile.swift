@@ -41,6 +41,7 @@ final class SupplementaryFile {
       if let file = target.openInRoot(candidate), wanted.matches(file) { return file }
       if let file = TargetFiles.openOnHost(candidate), wanted.matches(file) { return file }
     }
+    if let file = DebugServers.find(buildID), wanted.matches(file) { return file }
     return nil
   }
 }

@@ -14,8 +14,11 @@ final class SymbolFile {
   private let session: OpaquePointer
   let module: OpaquePointer
   private(set) var segments: [Segment] = []
-  private(set) lazy var symbols = SymbolTable(module: module, segments: segments)
+  private lazy var symbols = SymbolTable(module: module, segments: segments)
   private(set) lazy var lines = LineInfo(module: module, target: target)
+
+  /// By the symbol's number: addresses of one function share its name.
+  private var names: [Int32: String] = [:]
 
   /// A loadable part of the file.
   struct Segment {
@@ -76,6 +79,15 @@ final class SymbolFile {
   }
 
   deinit { dwfl_end(session) }
+
+  /// The name of the function at an address of the file, demangled, from the symbol table.
+  func functionName(at address: UInt64) -> String? {
+    guard let symbol = symbols.symbol(at: address) else { return nil }
+    if let known = names[symbol] { return known }
+    let name = symbols.name(symbol).map(Demangler.readable)
+    names[symbol] = name
+    return name
+  }
 
   /// The virtual address in the file of what a mapping shows at `address`.
   func virtualAddress(of address: UInt64, in mapping: SymbolMapping) -> UInt64 {

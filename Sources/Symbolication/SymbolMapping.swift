@@ -8,14 +8,25 @@ public struct SymbolMapping: Sendable, Hashable {
   public var executable: Bool
   /// The path as /proc/PID/maps shows it, with " (deleted)" if so; empty for anonymous memory.
   public var path: String
+  /// The file's device and its number there, as far as they are known: a new file may have an old path.
+  public var device: UInt64
+  public var inode: UInt64
 
-  public init(start: UInt64, end: UInt64, fileOffset: UInt64, executable: Bool, path: String) {
+  public init(
+    start: UInt64, end: UInt64, fileOffset: UInt64, executable: Bool, path: String, device: UInt64 = 0,
+    inode: UInt64 = 0
+  ) {
     self.start = start
     self.end = end
     self.fileOffset = fileOffset
     self.executable = executable
     self.path = path
+    self.device = device
+    self.inode = inode
   }
+
+  /// True for a file's code.
+  var isCode: Bool { executable && filePath != nil }
 
   /// The path of a mapped file without the kernel's mark for deleted ones; nil for memory without a file.
   var filePath: String? {

@@ -32,8 +32,8 @@ struct SymbolTable {
     entries = Array(entries)
   }
 
-  /// The raw name of the function at an address of the file.
-  func name(at pc: UInt64) -> String? {
+  /// The number of the function's symbol at an address of the file.
+  func symbol(at pc: UInt64) -> Int32? {
     var low = 0
     var high = entries.count
     while low < high {
@@ -43,13 +43,14 @@ struct SymbolTable {
     var guess: Int32?
     // A label inside of a function comes after the function, so look back a little.
     for entry in entries[max(0, low - 32)..<low].reversed() where entry.covers(pc) {
-      if !entry.isGuess { return name(entry.index) }
+      if !entry.isGuess { return entry.index }
       guess = guess ?? entry.index
     }
-    return guess.flatMap(name)
+    return guess
   }
 
-  private func name(_ index: Int32) -> String? {
+  /// The raw name of a symbol by its number.
+  func name(_ index: Int32) -> String? {
     var symbol = GElf_Sym()
     var address: GElf_Addr = 0
     let text = dwfl_module_getsym_info(module, index, &symbol, &address, nil, nil, nil)

@@ -11,16 +11,14 @@ public import Profile
 /// Belongs to one task or actor at a time.
 public final class Symbolizer {
   private let target: TargetFiles
-  /// Sorted by address and free of overlaps.
-  private var mappings: [SymbolMapping] = []
+  private let store: SymbolStore
+  private var history = MappingHistory()
   private var opened: [SymbolMapping: Module] = [:]
-  private var files: [SymbolFile.Identity: SymbolFile] = [:]
-  private var cache: [UInt64: [Frame]] = [:]
+  /// What an address means depends on what lay there.
+  private var cache: [Place: [Frame]] = [:]
   /// Mapped files that could not be read, each path once.
   public private(set) var unreadable: [UnreadableModule] = []
 
-  /// More mappings than this that are gone from the target are forgotten.
-  private static let maximumFormer = 8192
   /// Keeps the memory of a long watch bounded.
   private static let maximumCached = 200_000
 
@@ -30,29 +28,28 @@ public final class Symbolizer {
     var file: SymbolFile?
   }
 
-  /// Symbols of the process with this id, which should be alive at this moment.
-  public init(pid: Int32) { target = TargetFiles(pid: pid) }
+  private struct Place: Hashable {
+    let address: UInt64
+    let mapping: SymbolMapping
+  }
 
-  /// Takes over the process's memory map. Mappings that are gone are remembered as long as nothing new
-  /// lies in their place: stacks taken before still point into them.
-  public func update(mappings new: [SymbolMapping]) {
-    var result: [SymbolMapping] = []
-    for mapping in new.sorted(by: { $0.start < $1.start }) where mapping.start < mapping.end {
-      if let last = result.last, last.overlaps(mapping) { continue }
-      result.append(mapping)
-    }
-    let known = Set(result)
-    let former = mappings.filter { old in
-      !known.contains(old) && old.filePath != nil && old.executable && !Self.overlap(old, in: result)
-    }
-    let changed = mappings.contains { !known.contains($0) } || known.count != mappings.count
-    mappings = (result + former.suffix(Self.maximumFormer)).sorted { $0.start < $1.start }
-    guard changed else { return }
-    let present = Set(mappings)
-    opened = opened.filter { present.contains($0.key) }
-    let used = Set(opened.values.compactMap { $0.file.map(ObjectIdentifier.init) })
-    files = files.filter { used.contains(ObjectIdentifier($0.value)) }
-    cache.removeAll(keepingCapacity: true)
+  /// Symbols of the process with this id, which should be alive at this moment.
+  public init(pid: Int32, store: SymbolStore = SymbolStore()) {
+    target = TargetFiles(pid: pid)
+    self.store = store
+  }
+
+  /// Grows with each change of the memory map. Whoever keeps the epoch in which an address was first seen can have it
+  /// named by what lay there then.
+  public var epoch: Int { history.epoch }
+
+  /// Takes over the process's memory map. What was mapped before is remembered: stacks taken before point into it.
+  public func update(mappings: [SymbolMapping]) {
+    let before = history.epoch
+    history.update(mappings)
+    guard history.epoch != before else { return }
+    let known = history.mappings
+    opened = opened.filter { known.contains($0.key) }
   }
 
   /// Opens the file of every executable mapping, without reading symbols, so that addresses in them can
@@ -60,25 +57,29 @@ public final class Symbolizer {
   public func preload() {
     drip_file_guard_enter()
     defer { drip_file_guard_leave() }
-    for mapping in mappings where mapping.executable { _ = module(of: mapping) }
+    for entry in history.current where entry.mapping.executable { _ = module(of: entry.mapping) }
   }
 
   /// The frames at a return address, innermost first: the calls that were inlined, then the function
-  /// itself. Never empty; what cannot be named has at least its address.
-  public func frames(for returnAddress: UInt64) -> [Frame] {
-    if let known = cache[returnAddress] { return known }
+  /// itself. Never empty; what cannot be named has at least its address. Named by what lies there now, or in the
+  /// given epoch.
+  public func frames(for returnAddress: UInt64, in epoch: Int? = nil) -> [Frame] {
+    // The call is before the address to which it returns, which may belong to the next line or function.
+    let call = returnAddress &- 1
+    guard returnAddress > 0, let mapping = history.mapping(at: call, in: epoch ?? history.epoch) else {
+      return [Frame(address: returnAddress)]
+    }
+    let place = Place(address: returnAddress, mapping: mapping)
+    if let known = cache[place] { return known }
     drip_file_guard_enter()
     defer { drip_file_guard_leave() }
-    let result = resolve(returnAddress)
+    let result = resolve(returnAddress, call, mapping)
     if cache.count >= Self.maximumCached { cache.removeAll(keepingCapacity: true) }
-    cache[returnAddress] = result
+    cache[place] = result
     return result
   }
 
-  private func resolve(_ returnAddress: UInt64) -> [Frame] {
-    // The call is before the address to which it returns, which may belong to the next line or function.
-    let call = returnAddress &- 1
-    guard returnAddress > 0, let mapping = mapping(at: call) else { return [Frame(address: returnAddress)] }
+  private func resolve(_ returnAddress: UInt64, _ call: UInt64, _ mapping: SymbolMapping) -> [Frame] {
     if mapping.path == "[vdso]" {
       return [Frame(address: returnAddress, module: "[vdso]", offset: returnAddress - mapping.start)]
     }
@@ -89,8 +90,8 @@ public final class Symbolizer {
     }
 
     let address = file.virtualAddress(of: call, in: mapping)
-    let symbol = file.symbols.name(at: address).map(Demangler.readable)
-    var scopes = file.lines.scopes(at: address)
+    let symbol = file.functionName(at: address)
+    var scopes = file.lines.scopes(at: address, isNamed: symbol != nil)
     if scopes.isEmpty { scopes = [LineInfo.Scope(name: nil, position: LineInfo.Position())] }
     let path = SafeText.clean(module.path)
     return scopes.indices.map { index in
@@ -103,42 +104,13 @@ public final class Symbolizer {
     }
   }
 
-  private func mapping(at address: UInt64) -> SymbolMapping? {
-    let index = Self.lastStart(notAfter: address, in: mappings)
-    guard let index, address < mappings[index].end else { return nil }
-    return mappings[index]
-  }
-
-  private static func lastStart(notAfter address: UInt64, in mappings: [SymbolMapping]) -> Int? {
-    var low = 0
-    var high = mappings.count
-    while low < high {
-      let middle = (low + high) / 2
-      if mappings[middle].start <= address { low = middle + 1 } else { high = middle }
-    }
-    return low > 0 ? low - 1 : nil
-  }
-
-  private static func overlap(_ mapping: SymbolMapping, in mappings: [SymbolMapping]) -> Bool {
-    guard let index = lastStart(notAfter: mapping.end - 1, in: mappings) else { return false }
-    return mappings[index].overlaps(mapping)
-  }
-
   /// The file of a mapping, opened now if it was not before; nil for memory without a file.
   private func module(of mapping: SymbolMapping) -> Module? {
     if let known = opened[mapping] { return known }
     guard let path = mapping.filePath else { return nil }
     var module = Module(path: path)
     do throws(OpenFailure) {
-      let file = try target.open(mapping, path: path)
-      let identity = try SymbolFile.Identity(file)
-      if let known = files[identity] {
-        module.file = known
-      } else {
-        let new = try SymbolFile(file, path: path, target: target)
-        files[identity] = new
-        module.file = new
-      }
+      module.file = try store.open(try target.open(mapping, path: path), path: path, target: target)
     } catch {
       let entry = UnreadableModule(path: SafeText.clean(path), reason: error.reason)
       if !unreadable.contains(where: { $0.path == entry.path }) { unreadable.append(entry) }

@@ -24,6 +24,8 @@ struct Dump: AsyncParsableCommand {
 
   @OptionGroup var target: TargetOptions
 
+  @OptionGroup(title: "View") var view: ViewOptions
+
   @Option(help: "How long to watch (10s, 500ms, 5m).")
   var duration = TimeSpan(seconds: 10)
 
@@ -71,7 +73,7 @@ struct Dump: AsyncParsableCommand {
       snapshot, sort: sort, limit: top ?? (format == .text ? 20 : nil), isAgeFiltered: older != nil,
       // Who allocated and freed it all matters to alloc_space and to programs, not to a reader of text.
       includesIdle: format == .json || format == .pprof, growth: tracker.growthBytesPerSecond(),
-      filters: filters, ended: ended)
+      filters: filters, ended: ended, view: view.view)
     try file.write(try render(profile, isTerminal: file.isTerminal))
   }
 
@@ -89,7 +91,9 @@ struct Dump: AsyncParsableCommand {
       if !isLeft { return (tracker, "target exited") }
       if monotonicSeconds() >= end { return (tracker, nil) }
       if monotonicSeconds() >= next {
-        tracker.add(try await session.capture.snapshot())
+        let snapshot = try await session.capture.snapshot()
+        builder.note(snapshot)
+        tracker.add(snapshot)
         next = monotonicSeconds() + step
       }
       if try await session.wait(&waiter, until: min(next, end)) == .interrupted {

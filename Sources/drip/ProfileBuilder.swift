@@ -9,6 +9,9 @@ final class ProfileBuilder {
   private let session: Session
   /// One for each process, by number; those of processes that have gone are kept for their rows.
   private var symbolizers: [Int: Symbolizer] = [:]
+  private let symbols = SymbolStore()
+  /// The memory map's epoch in which a site was first seen: its stack is named by what lay there then.
+  private var epochs: [UInt32: Int] = [:]
   private let startUnixNanoseconds: Int64
   private let kernelRelease: String
 
@@ -29,70 +32,85 @@ final class ProfileBuilder {
   private func learn(_ number: Int, _ target: TargetProcess) {
     let pid = target.identity.pid
     guard let mappings = try? MemoryMap.read(pid: pid), !mappings.isEmpty else { return }
-    let symbolizer = symbolizers[number] ?? Symbolizer(pid: pid)
+    let symbolizer = symbolizers[number] ?? Symbolizer(pid: pid, store: symbols)
     symbolizer.update(
       mappings: mappings.map {
         SymbolMapping(
           start: $0.start, end: $0.end, fileOffset: $0.fileOffset,
-          executable: $0.permissions.contains(.execute), path: $0.path)
+          executable: $0.permissions.contains(.execute), path: $0.path,
+          device: UInt64($0.deviceMajor) << 32 | UInt64($0.deviceMinor), inode: $0.inode)
       })
     symbolizer.preload()
     symbolizers[number] = symbolizer
   }
 
+  /// Remembers what was mapped when the sites of a snapshot were first seen. To be called with every snapshot.
+  func note(_ snapshot: Snapshot) {
+    for site in snapshot.sites where epochs[site.id] == nil {
+      epochs[site.id] = symbolizers[site.process]?.epoch ?? 0
+    }
+  }
+
   /// `isAgeFiltered`: show the objects that passed the snapshot's age filter only.
   func profile(
     _ snapshot: Snapshot, sort: SortKey, limit: Int?, isAgeFiltered: Bool, includesIdle: Bool = false,
-    growth: [UInt32: Double], filters: [String], ended: String?
+    growth: [UInt32: Double], filters: [String], ended: String?, view: StackView = StackView()
   ) async -> HeapProfile {
+    note(snapshot)
+    // Names are found for what is shown only, unless the names decide that.
+    let early = view.isPlain ? limit : nil
     let ranking = Ranking(
-      snapshot, by: sort, limit: limit, isAgeFiltered: isAgeFiltered, includesIdle: includesIdle,
+      snapshot, by: sort, limit: early, isAgeFiltered: isAgeFiltered, includesIdle: includesIdle,
       growth: growth)
-    var losses = snapshot.losses
-    let checks = session.stackChecks(losses)
-    losses[.stackMismatches] = checks?.disagreed ?? 0
     let processes = await session.capture.processes
     let targets = Dictionary(uniqueKeysWithValues: processes.map { ($0.number, $0.target) })
     var oneTrap: Set<String> = []
     for process in processes {
       oneTrap.formUnion(await session.capture.oneTrapFunctions(of: process.number))
     }
-    var sites: [Site] = []
-    for entry in ranking.entries { sites.append(await site(entry, targets, &losses)) }
+    var heap = ShownSites(ranking)
+    heap.sites = await sites(ranking, targets)
+    var summary = heap.apply(view, sort: sort, limit: limit)
     var mapped: MappedMemory?
     if session.domain.includesMappings {
       let ranking = Ranking(
-        Snapshot(elapsedSeconds: snapshot.elapsedSeconds, sites: snapshot.mapped), by: sort, limit: limit,
+        Snapshot(elapsedSeconds: snapshot.elapsedSeconds, sites: snapshot.mapped), by: sort, limit: early,
         isAgeFiltered: isAgeFiltered, includesIdle: includesIdle)
-      var entries: [MappedMemory.Entry] = []
-      for entry in ranking.entries {
-        let site = await site(entry, targets, &losses)
-        entries.append(
-          MappedMemory.Entry(
-            origin: MappingOrigin(site.frames, allocators: session.allocatorFunctions), site: site))
-      }
-      mapped = MappedMemory(
-        totals: ranking.totals, entries: entries, omittedSites: ranking.omittedSites,
-        omittedBytes: ranking.omittedBytes)
+      var shown = ShownSites(ranking)
+      shown.sites = await sites(ranking, targets)
+      let (memory, left) = shown.mapped(
+        view, sort: sort, limit: limit, allocators: session.allocatorFunctions, totals: ranking.totals)
+      mapped = memory
+      summary.foldedFrames += left.foldedFrames
     }
+    var losses = snapshot.losses
+    let checks = session.stackChecks(losses)
+    losses[.stackMismatches] = checks?.disagreed ?? 0
+    let named = heap.sites + (mapped?.entries.map(\.site) ?? [])
+    losses[.unsymbolisedFrames] = UInt64(named.reduce(0) { $0 + $1.frames.count { $0.function == nil } })
     return HeapProfile(
       dripVersion: dripVersion,
       capture: CaptureInfo(
         startUnixNanoseconds: startUnixNanoseconds, seconds: snapshot.elapsedSeconds, kernel: kernelRelease,
-        backend: session.capture.backend.title, ended: ended, filters: filters,
-        oneTrap: oneTrap.sorted(), notes: await session.allNotes()),
+        backend: session.capture.backend.title, ended: ended, filters: filters + view.descriptions,
+        oneTrap: oneTrap.sorted(), notes: await session.allNotes() + DebugServers.notes),
       processes: processes.map(\.target), totals: ranking.totals, losses: losses, table: snapshot.table,
-      sites: sites, omittedSites: ranking.omittedSites, omittedBytes: ranking.omittedBytes,
-      omittedCount: ranking.omittedCount, mapped: mapped, hasHeap: session.domain.includesHeap,
-      checks: checks)
+      sites: heap.sites, omittedSites: heap.omittedSites, omittedBytes: heap.omittedBytes,
+      omittedCount: heap.omittedCount, mapped: mapped, hasHeap: session.domain.includesHeap, checks: checks,
+      stacks: StackCounts(snapshot.sites, depth: session.capture.depth), view: summary)
   }
 
-  private func site(
-    _ entry: Ranking.Entry, _ targets: [Int: Target], _ losses: inout Losses
-  ) async -> Site {
+  private func sites(_ ranking: Ranking, _ targets: [Int: Target]) async -> [Site] {
+    var result: [Site] = []
+    for entry in ranking.entries { result.append(await site(entry, targets)) }
+    return result
+  }
+
+  private func site(_ entry: Ranking.Entry, _ targets: [Int: Target]) async -> Site {
     let stack = await session.capture.stack(of: entry.site.id)
-    let frames = stack.addresses.flatMap { symbolizers[entry.site.process]?.frames(for: $0) ?? [] }
-    losses[.unsymbolisedFrames] += UInt64(frames.count { $0.function == nil })
+    let symbolizer = symbolizers[entry.site.process]
+    let epoch = epochs[entry.site.id]
+    let frames = stack.addresses.flatMap { symbolizer?.frames(for: $0, in: epoch) ?? [] }
     return Site(
       pid: targets[entry.site.process]?.pid ?? 0, outstandingBytes: entry.outstandingBytes,
       outstandingCount: entry.outstandingCount, allocs: entry.site.allocs, frees: entry.site.frees,

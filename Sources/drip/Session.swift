@@ -151,7 +151,8 @@ final class Session {
       guard !added.isEmpty else { return }
       learn(plan)
       let names = added.map { displayable($0.displayPath) }.joined(separator: ", ")
-      let note = "pid \(target.identity.pid) loaded \(names), which has an allocator of its own: counted from then on"
+      let note =
+        "pid \(target.identity.pid) loaded \(names), which has an allocator of its own: counted from then on"
       printError("drip: \(note)")
       notes.append(note)
     } catch {

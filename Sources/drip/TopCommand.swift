@@ -15,6 +15,8 @@ struct Top: AsyncParsableCommand {
 
   @OptionGroup var target: TargetOptions
 
+  @OptionGroup(title: "View") var view: ViewOptions
+
   @Option(
     name: [.customShort("n"), .long], help: "Call sites to show (fills the terminal unless set; else 10).")
   var top: Int?
@@ -46,6 +48,7 @@ struct Top: AsyncParsableCommand {
     var tracker = GrowthTracker()
     var ended: String?
     var shown = 0
+    let stackView = view.view
     var next = monotonicSeconds()
     while ended == nil, shown < count ?? .max {
       next += interval.seconds
@@ -56,7 +59,8 @@ struct Top: AsyncParsableCommand {
       let profile = await builder.profile(
         snapshot, sort: sort, limit: rows, isAgeFiltered: older != nil,
         growth: tracker.growthBytesPerSecond(),
-        filters: older.map { ["objects older than \(Quantities.age($0.seconds))"] } ?? [], ended: ended)
+        filters: older.map { ["objects older than \(Quantities.age($0.seconds))"] } ?? [], ended: ended,
+        view: stackView)
       let block = TopTable.render(
         profile, rows: rows, color: width != nil && !Environment.noColor, width: width ?? 160)
       // Home and clear to the end: less flicker than clearing first.

@@ -33,10 +33,13 @@ struct JSONReportTests {
         "allocs",
         "frees", "allocated_bytes", "losses", "total",
       ] + LossKind.allCases.map(\.rawValue) + [
-        "stack_checks", "tables", "live", "live_capacity", "sites", "site_capacity", "bytes", "omitted",
-        "sites",
+        "stack_checks", "tables", "live", "live_capacity", "sites", "site_capacity", "bytes", "stacks",
+        "depth",
+        "complete", "truncated", "unreadable", "broken", "missing", "omitted", "sites",
         "outstanding_bytes",
-        "outstanding_count", "sites", "pid", "outstanding_bytes", "outstanding_count", "allocs", "frees",
+        "outstanding_count", "filtered", "sites", "outstanding_bytes", "outstanding_count", "folded",
+        "frames",
+        "merged_sites", "sites", "pid", "outstanding_bytes", "outstanding_count", "allocs", "frees",
         "allocated_bytes", "oldest_seconds", "growth_bytes_per_second", "sampled_objects",
         "outstanding_bytes_error", "outstanding_count_error", "stack_end", "frames",
       ] + frame + frame + ["mapped"])
@@ -57,6 +60,10 @@ struct JSONReportTests {
     #expect(process["executable"] as? String == Sample.server)
     #expect(try dictionary(object, "totals")["allocated_bytes"] as? UInt64 == 10_485_760)
     #expect(try dictionary(object, "tables")["site_capacity"] as? UInt64 == 32_768)
+    #expect(
+      try dictionary(object, "stacks") as? [String: Int] == [
+        "depth": 64, "complete": 1118, "truncated": 3, "unreadable": 1, "broken": 0, "missing": 0,
+      ])
     #expect(try dictionary(object, "omitted")["outstanding_bytes"] as? UInt64 == 2048)
     let losses = try dictionary(object, "losses")
     #expect(losses["total"] as? UInt64 == 0)

@@ -40,6 +40,14 @@ enum Sample {
     return losses
   }
 
+  static var stacks: StackCounts {
+    var stacks = StackCounts(depth: 64)
+    stacks[.complete] = 1118
+    stacks[.truncated] = 3
+    stacks[.unreadable] = 1
+    return stacks
+  }
+
   static func profile(
     sites: [Site] = [request, cut], losses: Losses = losses, ended: String? = nil, filters: [String] = [],
     command: String = "server", omitted: (sites: Int, bytes: UInt64, count: UInt64) = (0, 0, 0)
@@ -57,7 +65,8 @@ enum Sample {
       losses: losses,
       table: TableUse(
         live: 1235, liveCapacity: 1_048_576, sites: 120, siteCapacity: 32_768, bytes: 50_331_648),
-      sites: sites, omittedSites: omitted.sites, omittedBytes: omitted.bytes, omittedCount: omitted.count)
+      sites: sites, omittedSites: omitted.sites, omittedBytes: omitted.bytes, omittedCount: omitted.count,
+      stacks: stacks)
   }
 
   /// Nothing happened at all.

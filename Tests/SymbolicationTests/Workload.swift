@@ -105,17 +105,7 @@ final class Workload {
     return address
   }
 
-  func mappings() throws -> [SymbolMapping] {
-    let text = try String(contentsOfFile: "/proc/\(pid)/maps", encoding: .utf8)
-    return text.split(separator: "\n").compactMap { line in
-      let fields = line.split(separator: " ", maxSplits: 5)
-      let range = fields[0].split(separator: "-").compactMap { UInt64($0, radix: 16) }
-      guard range.count == 2, let offset = UInt64(fields[2], radix: 16) else { return nil }
-      return SymbolMapping(
-        start: range[0], end: range[1], fileOffset: offset, executable: fields[1].contains("x"),
-        path: fields.count > 5 ? String(fields[5].drop { $0 == " " }) : "")
-    }
-  }
+  func mappings() throws -> [SymbolMapping] { try mappingsOf(pid) }
 
   /// A symbolizer that knows the program's present mappings.
   func symbolizer() throws -> Symbolizer {

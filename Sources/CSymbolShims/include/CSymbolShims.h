@@ -1,4 +1,5 @@
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,15 @@ int drip_open_regular(int directory, const char *path);
 
 // The CRC-32 of a whole file, as .gnu_debuglink wants it. Returns 0, or -errno.
 int drip_file_crc32(int fd, uint32_t *crc);
+
+// How long to wait for a debuginfod server, in seconds: until it begins to send, while nothing more comes, in all.
+struct drip_patience {
+  double first_answer, stall, whole;
+};
+
+// Asks the servers of DEBUGINFOD_URLS for the debug information of a build, given in hexadecimal digits. Returns a
+// descriptor of the file in the user's cache, or -errno: -ENOSYS without the library, -ETIMEDOUT when patience ended.
+int drip_debuginfod_find(const char *build_id, const struct drip_patience *patience);
 
 // Between enter and leave, a read of this thread from a mapped file beyond the file's present end
 // yields zeros instead of SIGBUS: the owner of a file may truncate it at any time.
