@@ -3,8 +3,8 @@
  * The self-check: of one stack in N, what the walk began with, what came of it, and a copy of the stack go to user
  * space, where another unwinder does the same work again. Remembered walks are looked at like others.
  *
- * Costs: nothing when it is off, for the switch is a constant that the verifier follows; about 10 us a stack that is
- * looked at, nearly all of it the copy. */
+ * Costs: nothing when it is off, for the switch is a constant that the verifier follows; a few us a stack that is
+ * looked at, nearly all of it the copy: at one in 100 the mean run is as long as without (0.6 us, python3). */
 #ifndef DRIP_CHECK_BPF_H
 #define DRIP_CHECK_BPF_H
 

@@ -6,7 +6,7 @@ import Profile
 /// The self-check of stacks that `drip doctor -p PID` makes on the live process.
 enum DoctorCheck {
   private static let seconds = 2.0
-  /// Stacks that are enough: each holds the process up for some 10 us.
+  /// Stacks that are enough: each holds the process up for a few us.
   private static let enough: UInt64 = 2000
 
   /// Watches the process for a short time and unwinds its stacks twice.
