@@ -133,7 +133,7 @@ struct StackViewTests {
   func limit() {
     var shown = ShownSites(
       Ranking(Snapshot(elapsedSeconds: 1, sites: []), by: .bytes, limit: nil))
-    shown.sites = [viaString, viaStrdup, site([frame("x")], bytes: 1)]
+    shown.sites = [site([frame("x")], bytes: 1), viaString, viaStrdup]
     let summary = shown.apply(StackView(foldsLibraries: true), sort: .bytes, limit: 1)
     #expect(shown.sites.map(\.outstandingBytes) == [15])
     #expect(shown.omittedSites == 1 && shown.omittedBytes == 1 && shown.omittedCount == 1)
