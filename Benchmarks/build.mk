@@ -45,7 +45,7 @@ $(BENCH_DIR)/large-%.o: $(BENCH_DIR)/large.s
 	$(Q)sed 's/unit_10/unit_$*/g; s/run_10/run_$*/g' $< | $(AS) - -o $@
 
 $(BENCH_DIR)/large: Benchmarks/workloads/large_main.cc $(LARGE_UNITS:%=$(BENCH_DIR)/large-%.o)
-	$(Q)$(CXX) $(LARGE_FLAGS) -rdynamic '-DUNITS=$(LARGE_UNITS:%=U(%))' $^ -o $@
+	$(Q)$(CXX) $(LARGE_FLAGS) -rdynamic '-DUNITS=${LARGE_UNITS:%=U(%)}' $^ -o $@
 
 # What it exports keeps its names.
 $(BENCH_DIR)/large-stripped: $(BENCH_DIR)/large

@@ -42,7 +42,7 @@ public struct StackView {
         continue
       }
       if fold(&site.frames, &summary) {
-        let key = Key(pid: site.pid, frames: site.frames, end: site.stackEnd)
+        let key = Key(pid: site.pid, frames: site.frames.map(Self.place), end: site.stackEnd)
         if let place = places[key] {
           shown[place].add(site)
           summary.mergedSites += 1
@@ -59,6 +59,14 @@ public struct StackView {
     let pid: Int32
     let frames: [Frame]
     let end: StackEnd
+  }
+
+  /// A frame as far as a reader can tell it from others: several calls on one line are one place.
+  private static func place(_ frame: Frame) -> Frame {
+    var place = frame
+    place.address = 0
+    if frame.function != nil, frame.line != nil { place.offset = 0 }
+    return place
   }
 
   private func isWanted(_ frames: [Frame]) -> Bool {

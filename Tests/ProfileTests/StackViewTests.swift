@@ -53,6 +53,21 @@ struct StackViewTests {
     #expect(StackView(foldsLibraries: true).apply([viaStrdup, other, cut]).sites.count == 3)
   }
 
+  @Test("calls on one line are one place; without lines they are told apart by their address")
+  func places() {
+    func call(_ offset: UInt64, line: Int?) -> Site {
+      site([
+        Frame(
+          address: offset, function: "fill", module: Self.program, file: line.map { _ in "a.c" }, line: line)
+      ])
+    }
+    func count(_ sites: [Site]) -> Int { StackView(foldsLibraries: true).apply(sites).sites.count }
+    #expect(count([call(16, line: 8), call(32, line: 8)]) == 1)
+    #expect(count([call(16, line: 8), call(16, line: 9)]) == 2)
+    #expect(count([call(16, line: nil), call(32, line: nil)]) == 2)
+    #expect(count([call(16, line: nil), call(16, line: nil)]) == 1)
+  }
+
   @Test("a stack of libraries alone stays whole; one without frames, too")
   func nothingLeft() {
     let inside = site([frame("strdup", Self.libc), frame("setlocale", Self.libc)])
@@ -133,7 +148,7 @@ struct StackViewTests {
   func limit() {
     var shown = ShownSites(
       Ranking(Snapshot(elapsedSeconds: 1, sites: []), by: .bytes, limit: nil))
-    shown.sites = [viaString, viaStrdup, site([frame("x")], bytes: 1)]
+    shown.sites = [site([frame("x")], bytes: 1), viaString, viaStrdup]
     let summary = shown.apply(StackView(foldsLibraries: true), sort: .bytes, limit: 1)
     #expect(shown.sites.map(\.outstandingBytes) == [15])
     #expect(shown.omittedSites == 1 && shown.omittedBytes == 1 && shown.omittedCount == 1)

@@ -23,6 +23,18 @@ import Testing
     #expect((frames.first?.buildID == nil) == !buildID)
   }
 
+  /// A process that has no debug files in its own tree: the host's build-id directory names the C library's inner
+  /// functions all the same.
+  @Test func buildIDDirectoryOfTheHost() throws {
+    let scratch = try Scratch()
+    let program = try scratch.build(callsInC, "calls")
+    let script = "mount -t tmpfs none /usr/lib/debug && exec \(program)"
+    let workload = try Workload(["unshare", "-m", "sh", "-c", script])
+    let frame = try workload.symbolizer().frames(for: workload.address("libc")).last
+    #expect(frame?.function?.contains("sort") == true)
+    #expect(frame?.line != nil)
+  }
+
   @Test func debugFileOfAnotherBuild() throws {
     let scratch = try Scratch()
     let other = try scratch.build(callsInC + "\nint more;\n", "other")

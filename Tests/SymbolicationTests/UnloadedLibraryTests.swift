@@ -63,6 +63,9 @@ import Testing
     // Linux maps the same size at the same place; if it did not, this would test nothing.
     try #require(firstAddress == secondAddress)
     let secondEpoch = try learn()
+    #expect(
+      symbolizer.frames(for: firstAddress, in: firstEpoch).last?.function == "first_one",
+      "while the second one lies there")
     _ = try program.ask("")
     let lastEpoch = try learn()
     #expect(firstEpoch < secondEpoch && secondEpoch < lastEpoch)
