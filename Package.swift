@@ -45,7 +45,7 @@ let package = Package(
       exclude: [
         "build", "user.bpf.c", "doctor.bpf.c", "kernel_types.h", "compat.bpf.h", "losses.bpf.h",
         "table.bpf.h", "sites.bpf.h", "stack.bpf.h", "inflight.bpf.h", "targets.bpf.h", "lifecycle.bpf.h",
-        "memo.bpf.h", "inner.bpf.h", "record.bpf.h", "sampling.bpf.h",
+        "memo.bpf.h", "inner.bpf.h", "record.bpf.h", "sampling.bpf.h", "check.bpf.h",
       ],
       sources: ["objects.c"], publicHeadersPath: "include"),
 
@@ -77,7 +77,9 @@ let package = Package(
     tests("LeakDetectionTests", ["LeakDetection", "Profile"]),
     tests("ReportsTests", ["Reports", "Profile", protobuf]),
     tests("CaptureTests", ["Capture", "CProbes", "Libbpf", "Profile", "Probes", "Processes"]),
-    .testTarget(name: "LiveTests", dependencies: ["Profile"], path: "Tests/Live", swiftSettings: house),
+    .testTarget(
+      name: "LiveTests", dependencies: ["Profile", "Binaries", "Capture", "Probes", "Processes"],
+      path: "Tests/Live", swiftSettings: house),
     tests("GuestTests", []),
   ],
   swiftLanguageModes: [.v6],

@@ -37,6 +37,7 @@ static __always_inline __u32 site_of_stack(struct drip_scratch *s, __u32 process
 	struct drip_process *p = process_image(process);
 	struct drip_memo *m = memo_of(s, process);
 	__u32 site, end;
+	bool is_walked = false;
 
 	if (!p || !m)
 		return DRIP_NO_SITE;
@@ -45,11 +46,13 @@ static __always_inline __u32 site_of_stack(struct drip_scratch *s, __u32 process
 		end = m->end;
 	} else {
 		walk(s, p);
+		is_walked = true;
 		site = site_of(s, process);
 		end = s->end;
 		if (site != DRIP_NO_SITE)
 			memo_write(m, s, process, p->generation, site);
 	}
+	check_stack(s, process, site, end, is_walked);
 	if (end == DRIP_END_TRUNCATED)
 		lose(DRIP_LOSS_TRUNCATED_STACKS);
 	else if (end == DRIP_END_UNREADABLE)
@@ -70,6 +73,7 @@ static __always_inline __u32 site_at_trap(struct pt_regs *ctx, __u32 process)
 	s->start_pc = PT_REGS_IP(ctx);
 	s->start_sp = PT_REGS_SP(ctx);
 	s->start_fp = PT_REGS_FP(ctx);
+	check_registers(s, ctx);
 	window_open(s, s->start_sp, 0);
 	site = site_of_stack(s, process);
 	scratch_release(s);

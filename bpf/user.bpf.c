@@ -26,6 +26,7 @@
 #include "stack.bpf.h"
 #include "memo.bpf.h"
 #include "inner.bpf.h"
+#include "check.bpf.h"
 #include "record.bpf.h"
 #include "lifecycle.bpf.h"
 

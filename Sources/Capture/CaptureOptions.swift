@@ -42,13 +42,15 @@ public struct CaptureOptions: Sendable, Hashable {
   public var backend: Backend?
   /// Compile the target's call frame information; without it only frame pointers are followed.
   public var usesUnwindTables: Bool
+  /// One stack in so many is handed out for the self-check; 0: none.
+  public var checkStacksEvery: Int
 
   public init(
     minSize: UInt64 = 0, maxSize: UInt64 = .max, maxLive: Int = 1 << 20, maxSites: Int = 1 << 15,
     maxFrames: Int = 128, sampling: ByteSampling = .everything, domain: MemoryDomain = .heap,
     maxProcesses: Int = 1,
     usesOneTrap: Bool = true, backend: Backend? = nil,
-    usesUnwindTables: Bool = true
+    usesUnwindTables: Bool = true, checkStacksEvery: Int = 0
   ) {
     self.minSize = minSize
     self.maxSize = maxSize
@@ -61,5 +63,6 @@ public struct CaptureOptions: Sendable, Hashable {
     self.usesOneTrap = usesOneTrap
     self.backend = backend
     self.usesUnwindTables = usesUnwindTables
+    self.checkStacksEvery = checkStacksEvery
   }
 }

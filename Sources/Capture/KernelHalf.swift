@@ -21,6 +21,7 @@ struct KernelHalf: ~Copyable {
   let pages: MappedArray
   let rows: MappedArray
   private let regionEvents: BPFRing
+  private let checks: BPFRing
   /// Follow fork, exec and exit of the traced processes; empty where the kernel refused.
   private var lifecycle = Links()
 
@@ -70,7 +71,9 @@ struct KernelHalf: ~Copyable {
     let pages = try object.map("pages").mapped(writable: true)
     let rows = try object.map("rows").mapped(writable: true)
     let regionEvents = try object.map("region_events").ring()
+    let checks = try object.map("checks").ring()
     self.regionEvents = regionEvents
+    self.checks = checks
     self.backend = backend
     self.layout = layout
     self.epochNanoseconds = epochNanoseconds
@@ -95,6 +98,7 @@ struct KernelHalf: ~Copyable {
     try object.map("frames").setMaxEntries(layout.frameBlocks)
     try object.map("pages").setMaxEntries(layout.pages)
     try object.map("rows").setMaxEntries(layout.rowChunks)
+    try object.map("checks").setMaxEntries(layout.checks)
     try object.map("scratch").setMaxEntries(layout.scratch)
     try object.map("targets").setMaxEntries(layout.processes)
     try object.map("tracked").setMaxEntries(layout.processes)
@@ -110,7 +114,7 @@ struct KernelHalf: ~Copyable {
       ("bucket_shift", UInt32(64 - layout.buckets.trailingZeroBitCount)),
       ("site_mask", UInt32(layout.sites - 1)),
       ("block_limit", UInt32(layout.frameBlocks)), ("max_frames", UInt32(options.maxFrames)),
-      ("process_mask", UInt32(layout.processes - 1)),
+      ("process_mask", UInt32(layout.processes - 1)), ("check_every", UInt32(options.checkStacksEvery)),
     ]
     let longs: [(name: String, value: UInt64)] = [
       ("epoch_ns", epochNanoseconds), ("min_size", options.minSize), ("max_size", options.maxSize),
@@ -162,6 +166,11 @@ struct KernelHalf: ~Copyable {
   /// What was told of mapped memory since the last call.
   borrowing func forEachRegionEvent(_ body: (drip_region_event) -> Void) throws(LibbpfError) {
     try regionEvents.consume { body($0.loadUnaligned(as: drip_region_event.self)) }
+  }
+
+  /// Stacks for the self-check since the last call, so many at most.
+  borrowing func forEachCheck(limit: Int, _ body: (UnsafeRawBufferPointer) -> Void) throws(LibbpfError) {
+    try checks.consume(limit: limit, body)
   }
 
   /// Attaches the trace points of an allocator that samples by itself.

@@ -12,11 +12,13 @@ public actor LiveCapture {
     case exited(Int)
     /// It runs another program. Its probes are gone and nothing of it is counted until it is added again.
     case execed(Int)
+    /// It has mapped code of files that were not there before: allocators may be among them (see `extend`).
+    case mapped(Int)
   }
 
   private struct Traced {
     let process: TargetProcess
-    let plan: ProbePlan
+    var plan: ProbePlan
     let slot: Int
     var image: ProcessImage
     var probes: ProbeSet?
@@ -145,6 +147,26 @@ public actor LiveCapture {
     return number
   }
 
+  /// Probes the allocators of a newer plan for a traced process that its own has not; those that it has stay as they
+  /// are. Returns the files that came to it. What they had handed out before is not known.
+  public func extend(_ number: Int, to newer: ProbePlan) throws(CaptureError) -> [ProbedFile] {
+    guard let one = traced[number], one.state == .running, !one.isPurged, one.plan.usdt.isEmpty else {
+      return []
+    }
+    let files = newer.additions(to: one.plan)
+    guard !files.isEmpty else { return [] }
+    traced[number]?.plan.files += files
+    // Between two windows there are no probes: the next one places them all.
+    guard options.domain.includesHeap, let probes = one.probes else { return files }
+    do throws(LibbpfError) {
+      try probes.add(files, kernel, options)
+    } catch {
+      throw .refused([(backend, error)])
+    }
+    kernel.change(one.slot) { $0.one_trap |= probes.initial }
+    return files
+  }
+
   /// A number whose place is free. Numbers are 16 bits of a key and are not used twice.
   private func freeNumber() -> Int? {
     let taken = Set(traced.values.filter { $0.state == .running && !$0.isPurged }.map(\.slot))
@@ -190,7 +212,10 @@ public actor LiveCapture {
         changes.append(.execed(number))
       } else {
         let hasChanged = traced[number]?.image.scan(&library) == true
-        if hasChanged { library.install(into: kernel, isBeforeAttach: false) }
+        if hasChanged {
+          library.install(into: kernel, isBeforeAttach: false)
+          if traced[number]?.image.hasNewFiles == true { changes.append(.mapped(number)) }
+        }
         if hasChanged || hadPending {
           generation += 1
           traced[number]?.image.write(library, kernel, generation: generation)
@@ -403,15 +428,19 @@ public actor LiveCapture {
       let words = UnsafeRawPointer(blocks + first).assumingMemoryBound(to: UInt64.self)
       return (0..<count).map { words[$0] }
     }
-    let end: StackEnd =
-      switch UInt32(truncatingIfNeeded: site.end) {
-      case DRIP_END_COMPLETE.rawValue: .complete
-      case DRIP_END_TRUNCATED.rawValue: .truncated
-      case DRIP_END_UNREADABLE.rawValue: .unreadable
-      case DRIP_END_BROKEN.rawValue: .broken
-      default: .missing
-      }
-    return CallStack(addresses: addresses, end: end)
+    return CallStack(addresses: addresses, end: StackEnd(drip: site.end))
+  }
+
+  /// Stacks that are to be looked at a second time, those of the time since the last call; at most `limit`.
+  public func takeStackSamples(limit: Int) throws(LibbpfError) -> [StackSample] {
+    guard options.checkStacksEvery > 0 else { return [] }
+    var taken: [(site: UInt32, sample: StackSample)] = []
+    try kernel.forEachCheck(limit: limit) { if let one = StackSample.read($0) { taken.append(one) } }
+    return taken.map { site, sample in
+      var sample = sample
+      sample.stored = stack(of: site).addresses
+      return sample
+    }
   }
 
   private func readLosses() -> Losses {
@@ -435,6 +464,6 @@ public actor LiveCapture {
     (.framesFull, DRIP_LOSS_FRAMES_FULL), (.scratchBusy, DRIP_LOSS_SCRATCH_BUSY),
     (.truncatedStacks, DRIP_LOSS_TRUNCATED_STACKS), (.unreadableStacks, DRIP_LOSS_UNREADABLE_STACKS),
     (.unmatchedFrees, DRIP_LOSS_UNMATCHED_FREES), (.collidingSites, DRIP_LOSS_COLLIDING_SITES),
-    (.regionEvents, DRIP_LOSS_REGION_EVENTS),
+    (.regionEvents, DRIP_LOSS_REGION_EVENTS), (.uncheckedStacks, DRIP_LOSS_CHECKS),
   ]
 }

@@ -50,7 +50,6 @@ final class ProbeSet {
   init(
     _ plan: ProbePlan, process number: Int, pid: Int32, kernel: borrowing KernelHalf, options: CaptureOptions
   ) throws(LibbpfError) {
-    let usesOneTrap = options.usesOneTrap
     self.number = number
     self.pid = pid
     slot = number & (kernel.layout.processes - 1)
@@ -79,11 +78,18 @@ final class ProbeSet {
       }
       base.add(try kernel.attachUSDT(alloc: locations[.alloc] ?? [], free: locations[.free] ?? [], place))
     }
-    for file in plan.files {
+    try add(plan.files, kernel, options)
+  }
+
+  /// Probes files that the process has mapped since; `initial` grows by what is to count by inner sites at once.
+  func add(
+    _ files: [ProbedFile], _ kernel: borrowing KernelHalf, _ options: CaptureOptions
+  ) throws(LibbpfError) {
+    for file in files {
       let place = KernelHalf.Place(path: file.path, pid: pid)
       let frees = file.sites.filter { $0.call == .free }
       base.add(try kernel.attachFrees(frees.map { location($0) }, place))
-      let inner = file.oneTrap.filter { usesOneTrap || $0.mayThrow }
+      let inner = file.oneTrap.filter { options.usesOneTrap || $0.mayThrow }
       let entered = file.sites.filter { site in
         site.needsReturn && !inner.contains { $0.entryFileOffset == site.fileOffset }
       }

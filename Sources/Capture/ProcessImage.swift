@@ -10,6 +10,10 @@ struct ProcessImage {
   private let slot: Int
   private var active = 0
   private var mappings: [MemoryMapping] = []
+  /// Files with code that were mapped at some time.
+  private var files: Set<String> = []
+  /// Whether the last scan found code of a file that was not there before; the first one's do not count.
+  private(set) var hasNewFiles = false
 
   init(pid: Int32, slot: Int) {
     self.pid = pid
@@ -24,7 +28,11 @@ struct ProcessImage {
     let executable = all.filter {
       $0.permissions.contains(.execute) && $0.start < 1 << 47 && !$0.path.hasPrefix("[uprobes")
     }
+    hasNewFiles = false
     guard executable != mappings else { return false }
+    let named = Set(executable.lazy.filter { $0.inode != 0 }.map(\.path))
+    hasNewFiles = !files.isEmpty && !named.isSubset(of: files)
+    files.formUnion(named)
     mappings = executable
     library.open(executable, pid: pid)
     return true

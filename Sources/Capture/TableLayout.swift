@@ -15,6 +15,8 @@ struct TableLayout: Sendable, Hashable {
   let scratch: Int
   /// Processes traced at one time, a power of two.
   let processes: Int
+  /// Bytes of the self-check's ring buffer: room for some 220 stacks between two polls, or none.
+  let checks: Int
 
   init(options: CaptureOptions, cpus: Int, unwindRows: Int = 0, unwindPages: Int = 0) {
     let ways = Int(DRIP_WAYS)
@@ -26,10 +28,13 @@ struct TableLayout: Sendable, Hashable {
     sites = wanted * 2
     // Three blocks of 16 frames a site on average; a deep site may take eight.
     frameBlocks = wanted * 3
-    // Room for what dlopen may bring later.
+    // Room for what dlopen may bring later, and other programs.
     pages = unwindPages + 16_384
-    rowChunks = (unwindRows + unwindRows / 4) / Int(DRIP_ROWS_PER_CHUNK) + 256
+    // libLLVM has 0.8 million rows, compilers and browsers up to 2.4 million; 4 bytes each.
+    let later = options.maxProcesses > 1 ? 3 << 20 : 1 << 20
+    rowChunks = (unwindRows + unwindRows / 4 + later) / Int(DRIP_ROWS_PER_CHUNK)
     processes = Self.powerOfTwo(atLeast: max(options.maxProcesses, 1))
+    checks = options.checkStacksEvery > 0 ? 8 << 20 : 4096
     scratch = max(cpus, 1) * Int(DRIP_SCRATCH_PER_CPU)
   }
 
@@ -49,7 +54,7 @@ struct TableLayout: Sendable, Hashable {
     // A hash map's bucket heads are there from the start: 16 bytes each.
     let overflowHeads = Self.powerOfTwo(atLeast: overflow) * 16
     return buckets * Int(DRIP_BUCKET_BYTES) + sites + frames + unwind + processes * perProcess
-      + working + overflowHeads
+      + working + overflowHeads + checks
   }
 
   static func powerOfTwo(atLeast value: Int) -> Int {

@@ -5,6 +5,7 @@ import Glibc
 public struct BPFRing: ~Copyable {
   private final class Sink {
     var body: ((UnsafeRawBufferPointer) -> Void)?
+    var left = Int.max
   }
 
   private let raw: OpaquePointer
@@ -22,7 +23,9 @@ public struct BPFRing: ~Copyable {
           guard let context, let data else { return 0 }
           let sink = Unmanaged<Sink>.fromOpaque(context).takeUnretainedValue()
           sink.body?(UnsafeRawBufferPointer(start: data, count: size))
-          return 0
+          sink.left -= 1
+          // A negative result ends the reading; this record counts as read all the same.
+          return sink.left > 0 ? 0 : -ECANCELED
         }, context, nil)
     }
     self.sink = sink
@@ -31,15 +34,22 @@ public struct BPFRing: ~Copyable {
 
   deinit { ring_buffer__free(raw) }
 
-  /// Hands all records that are there to the body, in the order in which they were reserved.
-  public borrowing func consume(_ body: (UnsafeRawBufferPointer) -> Void) throws(LibbpfError) {
+  /// Hands all records that are there to the body, in the order in which they were reserved; no more than `limit`,
+  /// for new ones may come as fast as they are taken.
+  public borrowing func consume(
+    limit: Int = .max, _ body: (UnsafeRawBufferPointer) -> Void
+  ) throws(LibbpfError) {
     let (raw, sink, name) = (raw, sink, name)
     var failure: LibbpfError?
     withoutActuallyEscaping(body) { body in
       sink.body = body
+      sink.left = limit
       defer { sink.body = nil }
       do throws(LibbpfError) {
-        try countOrErrno("ring_buffer__consume", name) { ring_buffer__consume(raw) }
+        try countOrErrno("ring_buffer__consume", name) {
+          let result = ring_buffer__consume(raw)
+          return result == -ECANCELED ? 0 : result
+        }
       } catch {
         failure = error
       }

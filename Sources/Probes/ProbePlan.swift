@@ -33,6 +33,12 @@ public struct ProbePlan: Sendable, Hashable {
     self.notes = notes
   }
 
+  /// Of this plan, made later for the same process, the files of which the earlier one had none: libraries with an
+  /// allocator of their own that were loaded meanwhile. Which malloc the program calls does not change by that.
+  public func additions(to earlier: ProbePlan) -> [ProbedFile] {
+    files.filter { file in !earlier.files.contains { $0.displayPath == file.displayPath } }
+  }
+
   /// The entry points of all files.
   public var sites: [ProbeSite] { files.flatMap(\.sites) }
 

@@ -80,8 +80,10 @@ public struct ProcessSelection: Sendable, Hashable {
       guard parts.count == 3 else { return false }
       let own = String(parts[2])
       if path == "/" || own == path || own.hasPrefix(path + "/") { return true }
-      // In version 1 each hierarchy is mounted under the name of its controllers.
-      let named = "/" + parts[1] + own
+      // In version 1 each hierarchy is mounted under the name of its controllers, or under its own name; where
+      // both versions are, systemd calls the second one's folder "unified".
+      let folder = parts[1].isEmpty ? "unified" : parts[1].hasPrefix("name=") ? parts[1].dropFirst(5) : parts[1]
+      let named = "/" + folder + own
       return named == path || named.hasPrefix(path + "/")
     }
   }

@@ -7,6 +7,8 @@ public struct HeapProfile: Sendable, Hashable {
   public var totals: Totals
   public var losses: Losses
   public var table: TableUse
+  /// What the self-check of stacks has found, where it was on.
+  public var checks: StackChecks?
   /// Sites with something to show, in the order asked for.
   public var sites: [Site]
   /// Memory mapped from the kernel, where that was watched: never a part of the sums above.
@@ -21,8 +23,9 @@ public struct HeapProfile: Sendable, Hashable {
   public init(
     dripVersion: String, capture: CaptureInfo, processes: [Target], totals: Totals, losses: Losses,
     table: TableUse, sites: [Site], omittedSites: Int = 0, omittedBytes: UInt64 = 0, omittedCount: UInt64 = 0,
-    mapped: MappedMemory? = nil, hasHeap: Bool = true
+    mapped: MappedMemory? = nil, hasHeap: Bool = true, checks: StackChecks? = nil
   ) {
+    self.checks = checks
     self.mapped = mapped
     self.hasHeap = hasHeap
     self.dripVersion = dripVersion

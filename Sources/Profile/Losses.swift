@@ -31,6 +31,10 @@ public enum LossKind: String, Sendable, Hashable, CaseIterable {
   /// Calls in which what sites inside of a function told was not what its entry and return did. Those count, and the
   /// function goes on being probed there.
   case oneTrapMismatches = "one_trap_mismatches"
+  /// Stacks that the self-check unwound otherwise, where it had all that it needs.
+  case stackMismatches = "stack_mismatches"
+  /// Stacks that were to be checked and found no room on their way.
+  case uncheckedStacks = "unchecked_stacks"
   /// Frees of blocks that were not allocated while drip watched: mostly blocks from before the attach.
   case unmatchedFrees = "unmatched_frees"
   /// Frames shown without a function name.
@@ -44,7 +48,7 @@ public enum LossKind: String, Sendable, Hashable, CaseIterable {
       .missedProbes:
       true
     case .sitesFull, .collidingSites, .framesFull, .scratchBusy, .truncatedStacks, .unreadableStacks,
-      .oneTrapMismatches, .unmatchedFrees, .unsymbolisedFrames:
+      .oneTrapMismatches, .stackMismatches, .uncheckedStacks, .unmatchedFrees, .unsymbolisedFrames:
       false
     }
   }
@@ -67,6 +71,8 @@ public enum LossKind: String, Sendable, Hashable, CaseIterable {
     case .unreadableStacks: "stacks cut at unreadable memory"
     case .oneTrapMismatches:
       "calls that sites inside of a function told wrongly (counted at entry and return)"
+    case .stackMismatches: "stacks that another unwinder gives otherwise"
+    case .uncheckedStacks: "stacks not checked, too many between two polls (raise --check-stacks)"
     case .unmatchedFrees: "frees of blocks allocated before the attach"
     case .unsymbolisedFrames: "frames without a name"
     }

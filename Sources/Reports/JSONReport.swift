@@ -16,6 +16,7 @@ public enum JSONReport {
       ("processes", .array(profile.processes.map(process))),
       ("totals", totals(profile.totals)),
       ("losses", losses(profile.losses)),
+      ("stack_checks", profile.checks.map(checks) ?? .null),
       ("tables", tables(profile.table)),
       (
         "omitted",
@@ -74,6 +75,15 @@ public enum JSONReport {
   private static func losses(_ losses: Losses) -> JSONValue {
     .object(
       [("total", .integer(losses.total))] + LossKind.allCases.map { ($0.rawValue, .integer(losses[$0])) })
+  }
+
+  private static func checks(_ checks: StackChecks) -> JSONValue {
+    .object([
+      ("checked", .integer(checks.checked)), ("agreed", .integer(checks.agreed)),
+      ("disagreed", .integer(checks.disagreed)), ("not_comparable", .integer(checks.notComparable)),
+      ("dropped", .integer(checks.dropped)), ("complete", .integer(checks.complete)),
+      ("truncated", .integer(checks.truncated)),
+    ])
   }
 
   private static func tables(_ table: TableUse) -> JSONValue {

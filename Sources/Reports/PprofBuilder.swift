@@ -99,6 +99,7 @@ struct PprofBuilder {
       lines.append(
         "left out: \(profile.omittedSites) call sites with \(profile.omittedBytes) bytes outstanding")
     }
+    lines += profile.checks.map { ["stack checks: \($0.summary)"] } ?? []
     lines += profile.losses.occurred.map { "\($0.count) \($0.kind.explanation)" }
     return lines
   }

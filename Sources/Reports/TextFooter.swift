@@ -29,6 +29,7 @@ enum TextFooter {
         "\(Quantities.bytes(table.bytes)) of kernel memory"
           + "; \(Quantities.count(table.live)) of \(Quantities.count(table.liveCapacity)) objects"
           + ", \(Quantities.count(table.sites)) of \(Quantities.count(table.siteCapacity)) stacks"))
+    if let checks = profile.checks { lines.append(row("checks", checks.summary)) }
     return lines + losses(profile.losses, style)
       + profile.capture.notes.map { row("note", PlainText.clean($0)) }
   }

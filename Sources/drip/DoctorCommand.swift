@@ -7,14 +7,16 @@ import Processes
 import Profile
 import Reports
 
-struct Doctor: ParsableCommand {
+struct Doctor: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Say what works on this kernel and this target, what does not, why, and what to do.")
 
-  @Option(name: [.short, .long], help: "Also examine this process.")
+  @Option(
+    name: [.short, .long],
+    help: "Also examine this process, and watch it for at most two seconds to check its stacks.")
   var pid: Int32?
 
-  func run() throws {
+  func run() async throws {
     let file = try OutputFile(path: nil)
     var sheet = DoctorSheet(color: file.isTerminal && !Environment.noColor)
     let facts = SystemFacts.read()
@@ -22,7 +24,7 @@ struct Doctor: ParsableCommand {
     let isPrivileged = addSystem(facts, &sheet)
     if isPrivileged { addTrials(&sheet) }
     var failure: Failure?
-    if let pid { failure = addTarget(pid, &sheet) }
+    if let pid { failure = await addTarget(pid, facts, &sheet) }
     try file.write(Array(sheet.text.utf8))
     if let failure { throw failure }
   }
@@ -61,7 +63,9 @@ struct Doctor: ParsableCommand {
   }
 
   /// What drip would do to the process. The failure, if there is one, is also the exit code.
-  private func addTarget(_ pid: Int32, _ sheet: inout DoctorSheet) -> Failure? {
+  private func addTarget(
+    _ pid: Int32, _ facts: SystemFacts, _ sheet: inout DoctorSheet
+  ) async -> Failure? {
     do {
       let target = try TargetProcess.open(pid: pid)
       sheet.add(
@@ -92,6 +96,7 @@ struct Doctor: ParsableCommand {
       addOneTrap(plan, &sheet)
       for note in plan.notes { sheet.add(.note, "allocator", note) }
       addStacks(pid, &sheet)
+      if facts.canTrace, facts.hasBTF { await addCheck(target, plan, facts, &sheet) }
       return nil
     } catch let failure as Failure {
       sheet.add(.fails, "process \(pid)", failure.message)
@@ -116,6 +121,22 @@ struct Doctor: ParsableCommand {
       for (name, why) in file.oneTrapRefusals.sorted(by: { $0.key < $1.key }) {
         sheet.add(.note, "two traps", "\(name): \(why)")
       }
+    }
+  }
+
+  /// Whether another unwinder sees the stacks as drip does.
+  private func addCheck(
+    _ target: TargetProcess, _ plan: ProbePlan, _ facts: SystemFacts, _ sheet: inout DoctorSheet
+  ) async {
+    do {
+      let checks = try await DoctorCheck.run(target, plan, cpus: facts.possibleCPUs)
+      if checks.checked == 0 {
+        sheet.add(.note, "stack check", "the process allocated nothing while drip looked")
+      } else {
+        sheet.add(checks.agreement ?? 0 < 0.999 ? .note : .works, "stack check", checks.summary)
+      }
+    } catch {
+      sheet.add(.fails, "stack check", "\(error)")
     }
   }
 

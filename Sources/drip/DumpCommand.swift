@@ -59,6 +59,7 @@ struct Dump: AsyncParsableCommand {
     let (growth, ended) = try await watch(session, builder)
     // The end of the watch: stop counting, read once more, detach, and only then spend time on names.
     await session.capture.stop()
+    try await session.finishChecks()
     let snapshot = try await lastSnapshot(session.capture)
     builder.refreshMappings()
     await session.detach()

@@ -49,6 +49,8 @@ final class ProfileBuilder {
       snapshot, by: sort, limit: limit, isAgeFiltered: isAgeFiltered, includesIdle: includesIdle,
       growth: growth)
     var losses = snapshot.losses
+    let checks = session.stackChecks(losses)
+    losses[.stackMismatches] = checks?.disagreed ?? 0
     let processes = await session.capture.processes
     let targets = Dictionary(uniqueKeysWithValues: processes.map { ($0.number, $0.target) })
     var oneTrap: Set<String> = []
@@ -81,7 +83,8 @@ final class ProfileBuilder {
         oneTrap: oneTrap.sorted(), notes: await session.allNotes()),
       processes: processes.map(\.target), totals: ranking.totals, losses: losses, table: snapshot.table,
       sites: sites, omittedSites: ranking.omittedSites, omittedBytes: ranking.omittedBytes,
-      omittedCount: ranking.omittedCount, mapped: mapped, hasHeap: session.domain.includesHeap)
+      omittedCount: ranking.omittedCount, mapped: mapped, hasHeap: session.domain.includesHeap,
+      checks: checks)
   }
 
   private func site(

@@ -24,6 +24,8 @@ final class Session {
   /// Processes of the selection that could not be traced: not tried again and again.
   private var passedOver: Set<Int32> = []
   private var children: ChildFollower?
+  /// Nil unless stacks are to be checked.
+  private let selfCheck: SelfCheck?
 
   private init(
     capture: LiveCapture, running: [Int: TargetProcess], notes: [String], keepsEnded: Bool,
@@ -36,6 +38,7 @@ final class Session {
     allocators = options.allocator
     domain = options.domain
     selection = options.selection
+    selfCheck = options.checkStacks > 0 ? SelfCheck() : nil
     windows = options.duty?.schedule(from: monotonicNanoseconds())
   }
 
@@ -118,6 +121,8 @@ final class Session {
   /// Follows what has become of the processes, and finds those that belong to them now. False once none is left.
   func look() async throws -> Bool {
     try await handleChildren()
+    // First, while the processes are there whose stacks these are.
+    try await selfCheck?.run(capture, running)
     for change in await capture.maintain() {
       switch change {
       case .exited(let number):
@@ -129,11 +134,31 @@ final class Session {
         // Its memory is gone with the old program: nothing of that can be outstanding.
         try await capture.purge(number, .execed)
         if let target, children == nil { await follow(target) }
+      case .mapped(let number): await extend(number)
       }
     }
     await findMore()
     try await openOrCloseWindow()
     return !running.isEmpty
+  }
+
+  /// Libraries came to a process: one may have an allocator of its own.
+  private func extend(_ number: Int) async {
+    guard allocators.isEmpty, let target = running[number] else { return }
+    do {
+      let plan = try TargetPlan.make(for: target, allocators: [])
+      let added = try await capture.extend(number, to: plan)
+      guard !added.isEmpty else { return }
+      learn(plan)
+      let names = added.map { displayable($0.displayPath) }.joined(separator: ", ")
+      let note = "pid \(target.identity.pid) loaded \(names), which has an allocator of its own: counted from then on"
+      printError("drip: \(note)")
+      notes.append(note)
+    } catch {
+      // It is gone, or the new library is not to be read: what was counted before still is.
+      guard !target.hasExited else { return }
+      notes.append("pid \(target.identity.pid) loaded libraries that could not be looked at: \(error)")
+    }
   }
 
   /// Looks at children that stand still and wait for it.
@@ -174,6 +199,14 @@ final class Session {
       }
     }
   }
+
+  /// Looks at the last stacks; for when counting has stopped.
+  func finishChecks() async throws {
+    while try await selfCheck?.run(capture, running) == true {}
+  }
+
+  /// What the self-check has found, if there is one.
+  func stackChecks(_ losses: Losses) -> StackChecks? { selfCheck?.figures(losses) }
 
   /// Takes everything off the processes. The tables stay readable.
   func detach() async {
@@ -221,6 +254,8 @@ final class Session {
   /// When to look again: soon while something is undecided, else when the caller wants to.
   private func nextLook(atLatest: Double) async -> Double {
     var next = atLatest
+    // Its ring buffer holds some 220 stacks.
+    if selfCheck != nil { next = min(next, monotonicSeconds() + 0.02) }
     if await capture.isOnTrial { next = min(next, monotonicSeconds() + 0.05) }
     if let change = windows?.state(at: monotonicNanoseconds()).nextChange {
       next = min(next, Double(change) / 1e9)

@@ -122,6 +122,10 @@ struct TargetOptions: ParsableArguments {
   @Flag(help: "Probe functions at entry and return only, never inside of them.")
   var noOneTrap = false
 
+  @Option(
+    help: "Unwind one stack in so many a second time, by libdwfl, and tell how many agree; 0: none.")
+  var checkStacks: Int = 0
+
   @Flag(help: "Follow frame pointers only, without the target's call frame information.")
   var noUnwindTables = false
 
@@ -140,6 +144,9 @@ struct TargetOptions: ParsableArguments {
     }
     guard (1...(1 << 22)).contains(maxSites) else {
       throw ValidationError("--max-sites must be between 1 and 4194304")
+    }
+    guard (0...1_000_000_000).contains(checkStacks) else {
+      throw ValidationError("--check-stacks must be between 0 and 1000000000")
     }
     guard (1...128).contains(depth) else { throw ValidationError("--depth must be between 1 and 128") }
     if let sampleBytes, ByteSampling(distance: sampleBytes.bytes) == nil {
@@ -171,6 +178,6 @@ struct TargetOptions: ParsableArguments {
       maxFrames: depth, sampling: sampleBytes.flatMap { ByteSampling(distance: $0.bytes) } ?? .everything,
       domain: domain,
       maxProcesses: processes, usesOneTrap: !noOneTrap,
-      backend: backend, usesUnwindTables: !noUnwindTables)
+      backend: backend, usesUnwindTables: !noUnwindTables, checkStacksEvery: checkStacks)
   }
 }

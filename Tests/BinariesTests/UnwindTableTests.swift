@@ -68,6 +68,25 @@ struct UnwindTableTests {
     #expect(table.rule(at: malloc.address) == UnwindRule(.rsp, offset: 8))
   }
 
+  @Test("alignment before a function is the bottom of a stack, other code between functions is not")
+  func padding() throws {
+    let (table, _) = try table("/lib/x86_64-linux-gnu/libc.so.6")
+    let stop = try #require(table.rules.firstIndex { $0.cfaKind == UnwindRule.CFA.stop.rawValue })
+    var paddings = 0
+    for page in table.pages {
+      let rows = table.rows[Int(page.first)..<Int(page.first + page.count)]
+      for (row, next) in zip(rows, rows.dropFirst()) where Int(row & 0xffff) == stop {
+        // A run of padding ends at a multiple of 16 and is shorter than that; other stops are functions.
+        let length = next >> 16 - row >> 16
+        if next >> 16 % 16 == 0, length < 16 { paddings += 1 }
+      }
+    }
+    #expect(paddings > 1000)
+    let first = table.rules[0]
+    #expect(first.cfaKind == UnwindRule.CFA.none.rawValue)
+    #expect(table.rows.contains { $0 & 0xffff == 0 }, "code without rules is still there")
+  }
+
   @Test("cut and damaged sections never crash")
   func hostile() throws {
     let elf = try ELFFile(try FileBytes(path: "/bin/true"))

@@ -79,7 +79,17 @@ struct DumpJSON: Decodable {
     let stack_end: String
     let frames: [Frame]
   }
+  struct StackChecks: Decodable {
+    let checked: UInt64
+    let agreed: UInt64
+    let disagreed: UInt64
+    let not_comparable: UInt64
+    let dropped: UInt64
+    let complete: UInt64
+    let truncated: UInt64
+  }
   let drip: String
+  let stack_checks: StackChecks?
   let capture: Capture
   let processes: [Process]
   let totals: Totals

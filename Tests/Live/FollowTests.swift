@@ -57,6 +57,82 @@ struct FollowTests {
     #expect(program.finish().status == 0)
   }
 
+  @Test("a control group: its processes and those that join it, and no others")
+  func controlGroup() throws {
+    let group = try ControlGroup()
+    let first = try Child(DripBinary.workload("one_site"), ["50", "1000"])
+    let outside = try Child(DripBinary.workload("one_site"), ["60", "1000"])
+    let later = try Child(DripBinary.workload("one_site"), ["70", "1000"])
+    for child in [first, outside, later] { try #require(child.waitForLine { $0 == "READY" } != nil) }
+    try group.add(first.pid)
+    let drip = try DripBinary.attach([
+      "dump", "--cgroup", group.path, "--duration", "120s", "--format", "json",
+    ])
+    try group.add(later.pid)
+    try #require(drip.waitForErrorLine { $0.contains("(pid \(later.pid)), too") } != nil)
+    for child in [first, outside, later] {
+      child.send("GO")
+      try #require(child.waitForLine { $0.hasPrefix("DONE") } != nil)
+    }
+    drip.signal(SIGINT)
+    let result = drip.finish()
+    try #require(result.status == 0, "\(result.errors)")
+    let dump = try DumpJSON.parse(result.output)
+    let counts = Dictionary(grouping: dump.sites, by: \.pid).mapValues { $0.reduce(0) { $0 + $1.allocs } }
+    #expect(counts == [first.pid: 50, later.pid: 70])
+    for child in [first, outside, later] {
+      child.closeInput()
+      _ = child.finish()
+    }
+  }
+
+  @Test("a process number that is used again is another process")
+  func pidReuse() throws {
+    let first = try Child(DripBinary.workload("one_site"), ["50", "1000"])
+    try #require(first.waitForLine { $0 == "READY" } != nil)
+    // Keeps the watch going when the first one is gone.
+    let idle = try Child(DripBinary.workload("one_site"), ["1", "100"])
+    try #require(idle.waitForLine { $0 == "READY" } != nil)
+    let drip = try DripBinary.attach([
+      "dump", "--comm", "one_site", "--duration", "120s", "--format", "json",
+    ])
+    first.send("GO")
+    try #require(first.waitForLine { $0.hasPrefix("DONE") } != nil)
+    // Killed, so that it frees nothing.
+    first.signal(SIGKILL)
+    _ = first.finish()
+    let reused = try Self.child(pid: first.pid, DripBinary.workload("one_site"), ["70", "100"])
+    let second = try #require(reused)
+    try #require(second.waitForLine { $0 == "READY" } != nil)
+    try #require(drip.waitForErrorLine { $0.contains("(pid \(first.pid)), too") } != nil)
+    second.send("GO")
+    try #require(second.waitForLine { $0.hasPrefix("DONE") } != nil)
+    drip.signal(SIGINT)
+    let result = drip.finish()
+    try #require(result.status == 0, "\(result.errors)")
+    let dump = try DumpJSON.parse(result.output)
+    let same = dump.processes.filter { $0.pid == first.pid }
+    #expect(Set(same.map(\.state)) == ["exited", "running"] && same.count == 2)
+    #expect(dump.sites.map(\.allocs).sorted() == [50, 70])
+    #expect(dump.sites.map(\.frees) == [0, 0], "what the first one left is not freed by the second")
+    for child in [second, idle] {
+      child.closeInput()
+      _ = child.finish()
+    }
+  }
+
+  /// A child with a number that has just become free. The kernel counts upwards from the last one given.
+  private static func child(pid: pid_t, _ executable: String, _ arguments: [String]) throws -> Child? {
+    for _ in 0..<200 {
+      guard let last = fopen("/proc/sys/kernel/ns_last_pid", "w") else { return nil }
+      fputs("\(pid - 1)", last)
+      fclose(last)
+      let child = try Child(executable, arguments)
+      if child.pid == pid { return child }
+    }
+    return nil
+  }
+
   @Test("without --follow children are not counted, and not to their parent")
   func notFollowed() throws {
     let program = try Child(DripBinary.workload("forker"))
@@ -157,4 +233,33 @@ final class ContainerRoot {
   }
 
   deinit { try? FileManager.default.removeItem(atPath: path) }
+}
+
+/// A control group of its own, in the unified hierarchy; its members go back to the root when it goes.
+private final class ControlGroup {
+  let path: String
+  private let root: String
+
+  struct NoHierarchy: Error {}
+
+  init() throws {
+    let mounts = try String(contentsOfFile: "/proc/self/mounts", encoding: .utf8)
+    let unified = mounts.split(separator: "\n").map { $0.split(separator: " ") }.first { $0[2] == "cgroup2" }
+    guard let unified else { throw NoHierarchy() }
+    root = String(unified[1])
+    path = "\(root)/drip-test-\(getpid())"
+    guard mkdir(path, 0o755) == 0 || errno == EEXIST else { throw NoHierarchy() }
+  }
+
+  func add(_ pid: pid_t) throws { try Self.write(pid, path) }
+
+  private static func write(_ pid: pid_t, _ group: String) throws {
+    try "\(pid)".write(toFile: group + "/cgroup.procs", atomically: false, encoding: .utf8)
+  }
+
+  deinit {
+    let members = (try? String(contentsOfFile: path + "/cgroup.procs", encoding: .utf8)) ?? ""
+    for line in members.split(separator: "\n") { try? Self.write(pid_t(line) ?? 0, root) }
+    rmdir(path)
+  }
 }

@@ -81,6 +81,22 @@ struct ProcessTests {
     #expect(drip.finish().status == 0)
   }
 
+  @Test("a library that is loaded later and has an allocator of its own: that is counted too")
+  func pluginWithAllocator() throws {
+    let program = try start("dlopener", [DripBinary.workload("plugin_mimalloc.so")])
+    let drip = try DripBinary.attach(["top", "-p", "\(program.pid)", "100ms"])
+    try answer(program, "LOADED")
+    for _ in 0..<2 { try #require(drip.waitForLine { $0.hasPrefix("drip top") } != nil) }
+    try answer(program, "DONE")
+    let row = drip.waitForLine { $0.contains("plugin_block") && $0.contains("plugin_allocate") }
+    // 25 of 48 bytes are left, 5 more were freed.
+    #expect(row?.contains("1.17 KiB") == true && row?.contains(" 25 ") == true, "\(row ?? "no row")")
+    drip.signal(SIGINT)
+    let result = drip.finish()
+    #expect(result.status == 0)
+    #expect(result.errors.contains("libmimalloc"), "it is told: \(result.errors)")
+  }
+
   @Test("malloc is probed from the inside once the trial is over, and not if that is not wanted")
   func oneTrap() throws {
     let cases: [([String], Bool)] = [([], true), (["--no-one-trap"], false), (["--backend", "multi"], true)]

@@ -33,7 +33,8 @@ struct JSONReportTests {
         "allocs",
         "frees", "allocated_bytes", "losses", "total",
       ] + LossKind.allCases.map(\.rawValue) + [
-        "tables", "live", "live_capacity", "sites", "site_capacity", "bytes", "omitted", "sites",
+        "stack_checks", "tables", "live", "live_capacity", "sites", "site_capacity", "bytes", "omitted",
+        "sites",
         "outstanding_bytes",
         "outstanding_count", "sites", "pid", "outstanding_bytes", "outstanding_count", "allocs", "frees",
         "allocated_bytes", "oldest_seconds", "growth_bytes_per_second", "sampled_objects",

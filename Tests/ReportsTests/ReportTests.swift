@@ -82,7 +82,8 @@ struct MachineFormatTests {
     let root = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
     #expect(
       Set(root.keys) == [
-        "drip", "capture", "processes", "totals", "losses", "tables", "omitted", "sites", "mapped",
+        "drip", "capture", "processes", "totals", "losses", "stack_checks", "tables", "omitted", "sites",
+        "mapped",
       ])
     let capture = try #require(root["capture"] as? [String: Any])
     #expect(capture["start"] as? String == "2023-11-14T22:13:20.123Z")

@@ -6,8 +6,9 @@ TRUTH := truth_portable truth_musl truth_musl_static truth_glibc_static truth_je
 	truth_jemalloc_own truth_jemalloc_prefixed truth_jemalloc_prefixed_stripped truth_tcmalloc_own truth_mimalloc_own
 CPP_TRUTH := truth_cpp truth_cpp_jemalloc truth_cpp_tcmalloc truth_cpp_mimalloc
 LANGUAGE_TRUTH := truth_rust truth_rust_jemalloc truth_swift truth_go
+STACKS := stacks stacks_static_pie
 ALLOCATOR_WORKLOADS := $(TRUTH:%=$(WORKLOADS_DIR)/bin/%) $(CPP_TRUTH:%=$(WORKLOADS_DIR)/bin/%) \
-	$(LANGUAGE_TRUTH:%=$(WORKLOADS_DIR)/bin/%)
+	$(LANGUAGE_TRUTH:%=$(WORKLOADS_DIR)/bin/%) $(STACKS:%=$(WORKLOADS_DIR)/bin/%)
 
 TRUTH_CC := $(CC)
 TRUTH_FLAGS :=
@@ -85,3 +86,10 @@ $(WORKLOADS_DIR)/bin/truth_swift: $(WORKLOADS_DIR)/truth_swift.swift
 $(WORKLOADS_DIR)/bin/truth_go: $(WORKLOADS_DIR)/truth_go/main.go
 	$(Q)mkdir -p $(@D)
 	$(Q)cd $(WORKLOADS_DIR)/truth_go && GO111MODULE=off CGO_ENABLED=1 go build -o ../bin/truth_go main.go
+
+# Stacks of every kind, without frame pointers, as programs are built.
+STACKS_FLAGS := -std=gnu++17 -O2 -g -fomit-frame-pointer -pthread -Wall -Wextra -Werror
+$(STACKS:%=$(WORKLOADS_DIR)/bin/%): $(WORKLOADS_DIR)/stacks.cc $(WORKLOADS_DIR)/allocators.mk
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) $(STACKS_FLAGS) $< -o $@ $(STACKS_LINK)
+$(WORKLOADS_DIR)/bin/stacks_static_pie: STACKS_LINK := -static-pie

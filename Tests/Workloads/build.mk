@@ -14,7 +14,7 @@ include $(WORKLOADS_DIR)/allocators.mk
 .PHONY: workloads allocator-workloads
 workloads: $(WORKLOADS) $(WORKLOADS_DIR)/bin/plugin.so
 # Apart, for they need what only the tests install.
-allocator-workloads: $(ALLOCATOR_WORKLOADS)
+allocator-workloads: $(ALLOCATOR_WORKLOADS) $(WORKLOADS_DIR)/bin/plugin_mimalloc.so
 
 $(WORKLOADS_DIR)/bin/%: $(WORKLOADS_DIR)/%.c $(WORKLOADS_DIR)/workload.h $(WORKLOADS_DIR)/build.mk
 	$(Q)mkdir -p $(@D)
@@ -23,6 +23,10 @@ $(WORKLOADS_DIR)/bin/%: $(WORKLOADS_DIR)/%.c $(WORKLOADS_DIR)/workload.h $(WORKL
 $(WORKLOADS_DIR)/bin/plugin.so: $(WORKLOADS_DIR)/plugins/plugin.c $(WORKLOADS_DIR)/build.mk
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O2 -g -fomit-frame-pointer -fPIC -shared -Wall -Wextra -Werror $< -o $@
+
+$(WORKLOADS_DIR)/bin/plugin_mimalloc.so: $(WORKLOADS_DIR)/plugins/plugin_mimalloc.c $(WORKLOADS_DIR)/build.mk
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 -g -fomit-frame-pointer -fPIC -shared -Wall -Wextra -Werror $< -o $@ -lmimalloc
 
 # The demo is built as a real program is.
 $(WORKLOADS_DIR)/bin/leaky_server: WORKLOAD_CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer -Wall -Wextra -Werror

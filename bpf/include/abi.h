@@ -49,6 +49,7 @@ enum drip_loss {
 	DRIP_LOSS_UNMATCHED_FREES,
 	DRIP_LOSS_COLLIDING_SITES,
 	DRIP_LOSS_REGION_EVENTS,
+	DRIP_LOSS_CHECKS,
 	DRIP_LOSS_COUNT,
 };
 
@@ -85,6 +86,8 @@ enum {
 	DRIP_ROWS_PER_CHUNK = 1024,
 	DRIP_PC_CACHE = 4096,
 	DRIP_SCRATCH_PER_CPU = 4,
+	DRIP_PAGE_BYTES = 4096,
+	DRIP_CHECK_PAGES = 9,      /* of a stack's copy: 32 KiB and what stands below in the first page */
 	DRIP_NO_SITE = 0,          /* the site of allocations whose stack found no room */
 };
 
@@ -324,6 +327,26 @@ struct drip_scratch {
 	drip_u64 frame[DRIP_FRAMES];
 	drip_u64 window[DRIP_WINDOW];
 	drip_u64 behind[DRIP_WINDOW / 4]; /* never used: comparing need not check that it stays within the window */
+	drip_u64 saved[5]; /* for the self-check: the caller's rbx, r12 to r15 */
+	drip_u64 has_saved;
+};
+
+/* One stack for the self-check, a record of its ring buffer. */
+struct drip_check {
+	drip_u64 pc; /* where the walk began, as in drip_scratch */
+	drip_u64 sp;
+	drip_u64 fp;
+	drip_u64 saved[5];
+	drip_u64 base; /* address of the copy, a page's */
+	drip_u32 site;
+	drip_u16 process;
+	drip_u16 count; /* frames of the walk; 0: it was a remembered one, the site has them */
+	drip_u16 pages; /* of the copy */
+	drip_u8 end;    /* enum drip_end */
+	drip_u8 has_saved;
+	drip_u32 reserved;
+	drip_u64 frame[DRIP_FRAMES];
+	drip_u8 stack[DRIP_CHECK_PAGES][DRIP_PAGE_BYTES];
 };
 
 /* A walk that was done before. A walk is a function of where it starts, of the words that it reads and of the
@@ -354,6 +377,10 @@ enum {
 	DRIP_SCRATCH_BYTES = sizeof(struct drip_scratch),
 	DRIP_MEMO_BYTES = sizeof(struct drip_memo),
 	DRIP_TRIAL_BYTES = sizeof(struct drip_trial),
+	DRIP_CHECK_BYTES = sizeof(struct drip_check),
+	DRIP_CHECK_SITE_AT = __builtin_offsetof(struct drip_check, site),
+	DRIP_CHECK_FRAMES_AT = __builtin_offsetof(struct drip_check, frame),
+	DRIP_CHECK_STACK_AT = __builtin_offsetof(struct drip_check, stack),
 	DRIP_PROCESS_GENERATION_AT = __builtin_offsetof(struct drip_process, generation),
 };
 
@@ -364,6 +391,7 @@ _Static_assert(sizeof(struct drip_call) == 56, "drip_call");
 _Static_assert(sizeof(struct drip_calls) == 512, "eight cache lines");
 _Static_assert(sizeof(struct drip_target) == 16, "drip_target");
 _Static_assert(sizeof(struct drip_region_event) == 40, "drip_region_event");
+_Static_assert(sizeof(struct drip_check) == 88 + DRIP_FRAMES * 8 + DRIP_CHECK_PAGES * DRIP_PAGE_BYTES, "drip_check");
 _Static_assert(DRIP_MEMO_WORDS % 4 == 0, "compared by fours");
 _Static_assert(sizeof(struct drip_rule) == 8, "drip_rule");
 _Static_assert(sizeof(struct drip_page) == 8, "drip_page");

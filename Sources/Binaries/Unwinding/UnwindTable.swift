@@ -53,12 +53,20 @@ public struct UnwindTable: Sendable {
     table.functionCount = entries.count
     guard table.rules.count <= 0xffff else { return UnwindTable() }
     entries.sort { $0.range.lowerBound < $1.range.lowerBound }
-    table.layOut(entries, steps)
+    let stop = numbers[UnwindRule(.stop)] ?? UInt32(table.rules.count)
+    if Int(stop) == table.rules.count { table.rules.append(UnwindRule(.stop)) }
+    table.layOut(entries, steps, stop: stop)
     return table
   }
 
   /// Puts the functions' rows in order, fills gaps with "no rule", and splits at pages.
-  private mutating func layOut(_ entries: [(range: Range<UInt64>, first: Int, count: Int)], _ steps: [Step]) {
+  ///
+  /// What only fills up to the next function's alignment is no code that could call anything. A return address just
+  /// behind it is the function itself, put on the stack to be gone to at the end: the bottom of a stack that was made
+  /// by hand (makecontext does so).
+  private mutating func layOut(
+    _ entries: [(range: Range<UInt64>, first: Int, count: Int)], _ steps: [Step], stop: UInt32
+  ) {
     guard let low = entries.first?.range.lowerBound, let high = entries.map(\.range.upperBound).max(),
       high - low < Self.largestSpan
     else { return }
@@ -69,7 +77,7 @@ public struct UnwindTable: Sendable {
     for entry in entries {
       let start = max(entry.range.lowerBound, end)
       guard start < entry.range.upperBound else { continue }
-      if start > end { append(end, 0, &current) }
+      if start > end { append(end, Self.isPadding(end..<start) ? stop : 0, &current) }
       for step in steps[entry.first..<entry.first + entry.count] where step.address < entry.range.upperBound {
         // Where functions overlap, the earlier one keeps what it has.
         append(max(step.address, start), step.rule, &current)
@@ -78,6 +86,11 @@ public struct UnwindTable: Sendable {
     }
     append(end, 0, &current)
     if let last = pages.indices.last { pages[last].count = UInt32(rows.count) - pages[last].first }
+  }
+
+  /// Whether a gap between functions is there for the second one's alignment, of at most 16 bytes.
+  private static func isPadding(_ gap: Range<UInt64>) -> Bool {
+    gap.upperBound - gap.lowerBound < min(gap.upperBound & (0 &- gap.upperBound), 16)
   }
 
   private mutating func append(_ address: UInt64, _ rule: UInt32, _ current: inout UInt32) {

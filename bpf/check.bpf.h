@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+ *
+ * The self-check: of one stack in N, what the walk began with, what came of it, and a copy of the stack go to user
+ * space, where another unwinder does the same work again. Remembered walks are looked at like others.
+ *
+ * Costs: nothing when it is off, for the switch is a constant that the verifier follows; about 10 us a stack that is
+ * looked at, nearly all of it the copy. */
+#ifndef DRIP_CHECK_BPF_H
+#define DRIP_CHECK_BPF_H
+
+/* One stack in so many is looked at; 0: none. */
+const volatile __u32 check_every = 0;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096); /* bytes, set before the load */
+} checks SEC(".maps");
+
+/* Keeps the registers that a caller finds unchanged; for a trap at which they are the caller's. */
+static __always_inline void check_registers(struct drip_scratch *s, struct pt_regs *ctx)
+{
+#ifdef __TARGET_ARCH_x86
+	if (!check_every)
+		return;
+	s->saved[0] = ctx->bx;
+	s->saved[1] = ctx->r12;
+	s->saved[2] = ctx->r13;
+	s->saved[3] = ctx->r14;
+	s->saved[4] = ctx->r15;
+	s->has_saved = 1;
+#endif
+}
+
+/* Sends the stack in `s` off. Whole pages are copied, from the one that holds s->start_sp to the last that can be
+ * read. A function of its own, as every loop. */
+__noinline int check_send(struct drip_scratch *s, __u32 process, __u32 site, __u32 end, __u32 is_walked)
+{
+	struct drip_check *c;
+	__u32 pages = 0;
+
+	if (!s)
+		return 0;
+	c = bpf_ringbuf_reserve(&checks, sizeof(*c), 0);
+	if (!c) {
+		lose(DRIP_LOSS_CHECKS);
+		return 0;
+	}
+	c->pc = s->start_pc;
+	c->sp = s->start_sp;
+	c->fp = s->start_fp;
+	c->base = s->start_sp & ~(__u64)(DRIP_PAGE_BYTES - 1);
+	for (int i = 0; i < 5; i++)
+		c->saved[i] = s->saved[i];
+	c->has_saved = s->has_saved;
+	c->site = site;
+	c->process = process;
+	c->end = end;
+	c->count = is_walked ? s->count : 0;
+	bpf_probe_read_kernel(c->frame, sizeof(c->frame), s->frame);
+	for (int i = 0; i < DRIP_CHECK_PAGES; i++) {
+		if (bpf_probe_read_user(c->stack[i], DRIP_PAGE_BYTES, (void *)(c->base + i * DRIP_PAGE_BYTES)))
+			break;
+		pages += 1;
+	}
+	c->pages = pages;
+	bpf_ringbuf_submit(c, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+/* Looks at one stack in `check_every`, by chance, so that no regularity of the program escapes. */
+static __always_inline void check_stack(struct drip_scratch *s, __u32 process, __u32 site, __u32 end, bool is_walked)
+{
+	if (!check_every)
+		return;
+	if (bpf_get_prandom_u32() % check_every == 0)
+		check_send(s, process, site, end, is_walked);
+	s->has_saved = 0;
+}
+
+#endif
