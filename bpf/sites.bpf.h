@@ -54,50 +54,73 @@ static __always_inline void store_frames(struct drip_site *site, struct drip_scr
 	site->end = s->end; /* last: a reader takes the frames once this is set */
 }
 
+/* Tries one slot for the stack in `s`: DRIP_NO_SITE if it is another stack's. A function of its own: the verifier then
+ * goes through it once, and not once for each of the slots that are tried. */
+__noinline int site_in_slot(struct drip_scratch *s, __u64 hash, __u32 index, __u32 process)
+{
+	struct drip_site *site;
+	__u64 seen, check;
+
+	if (!s || index == DRIP_NO_SITE)
+		return DRIP_NO_SITE;
+	site = bpf_map_lookup_elem(&sites, &index);
+	if (!site)
+		return DRIP_NO_SITE;
+	check = s->check | 1;
+	seen = site->hash;
+	if (!seen) {
+		struct drip_status *st = the_status();
+
+		seen = __sync_val_compare_and_swap(&site->hash, 0, hash);
+		if (!seen) {
+			site->check = check;
+			store_frames(site, s, process);
+			if (st)
+				__sync_fetch_and_add(&st->sites, 1);
+			return index;
+		}
+		/* Claimed this moment, and its second hash is not written yet. */
+		return seen == hash ? index : DRIP_NO_SITE;
+	}
+	if (seen != hash)
+		return DRIP_NO_SITE;
+	/* 0: the CPU that claimed the slot has not written it yet. */
+	if (site->check == check || !site->check)
+		return index;
+	lose(DRIP_LOSS_COLLIDING_SITES);
+	return DRIP_NO_SITE;
+}
+
+/* Tries eight slots. Loops within loops, each in a function of its own, cost the verifier their sum and not their
+ * product. */
+__noinline int site_in_slots(struct drip_scratch *s, __u64 hash, __u32 first, __u32 process)
+{
+	for (__u32 i = 0; i < 8; i++) {
+		int site = site_in_slot(s, hash, (first + i) & site_mask, process);
+
+		if (site != DRIP_NO_SITE)
+			return site;
+	}
+	return DRIP_NO_SITE;
+}
+
 /* The slot of the stack in `s`; DRIP_NO_SITE when no slot is left. Two stacks with one hash are told apart by the
  * second one, counted, and get a slot each: 128 bits stand between a stack and another's counters. */
 __noinline int site_of(struct drip_scratch *s, __u32 process)
 {
-	__u64 hash, check;
+	__u64 hash;
 
 	if (!s)
 		return DRIP_NO_SITE;
 	hash = (s->hash ^ process) * 0x9E3779B97F4A7C15ULL;
-	check = s->check | 1;
 	hash ^= hash >> 29;
 	if (!hash)
 		hash = 1;
-	for (__u32 i = 0; i < DRIP_SITE_PROBES; i++) {
-		__u32 index = ((__u32)(hash >> 32) + i) & site_mask;
-		struct drip_site *site;
+	for (__u32 i = 0; i < DRIP_SITE_PROBES; i += 8) {
+		int site = site_in_slots(s, hash, (__u32)(hash >> 32) + i, process);
 
-		if (index == DRIP_NO_SITE)
-			continue;
-		site = bpf_map_lookup_elem(&sites, &index);
-		if (!site)
-			break;
-		if (site->hash == hash) {
-			/* 0: the CPU that claimed the slot has not written it yet. */
-			if (site->check == check || !site->check)
-				return index;
-			lose(DRIP_LOSS_COLLIDING_SITES);
-			continue;
-		}
-		if (site->hash)
-			continue;
-		__u64 seen = __sync_val_compare_and_swap(&site->hash, 0, hash);
-
-		if (seen == hash)
-			return index;
-		if (seen)
-			continue;
-		site->check = check;
-		store_frames(site, s, process);
-		struct drip_status *st = the_status();
-
-		if (st)
-			__sync_fetch_and_add(&st->sites, 1);
-		return index;
+		if (site != DRIP_NO_SITE)
+			return site;
 	}
 	lose(DRIP_LOSS_SITES_FULL);
 	return DRIP_NO_SITE;

@@ -78,6 +78,13 @@ static __always_inline int window_fill(struct drip_scratch *s, __u64 base, __u32
 	return 0;
 }
 
+/* The next block of the stack, when a walk leaves the window. A function of its own: it is read in many places, and the
+ * verifier goes through it once. */
+__noinline int window_refill(struct drip_scratch *s, __u64 base)
+{
+	return s ? window_fill(s, base, PAGE_BYTES / 8) : -1;
+}
+
 /* The first read of a stack: as far as the last walk on this CPU went, for one read is cheaper than two, and a short
  * one than a long one. */
 static __always_inline int window_open(struct drip_scratch *s, __u64 base, __u32 least)
@@ -122,7 +129,7 @@ static __always_inline int stack_word(struct drip_scratch *s, __u64 address, __u
 	if (address & 7)
 		return -1;
 	if (index >= s->window_words) {
-		if (window_fill(s, address, PAGE_BYTES / 8))
+		if (window_refill(s, address))
 			return -1;
 		index = 0;
 	}
@@ -216,17 +223,31 @@ static __always_inline bool push_frame(struct drip_scratch *s, __u64 address)
 	return false;
 }
 
+/* Looks for a return probe whose address stands at `slot`, four entries from `from` on in the kernel's list: the entry
+ * with its lowest bit set, or where to go on, or 0 at the end. */
+__noinline __u64 return_probe_at(__u64 from, __u64 slot)
+{
+	struct return_instance *instance = (struct return_instance *)from;
+
+	for (int i = 0; i < 4 && instance; i++) {
+		if (BPF_CORE_READ(instance, stack) == slot && !BPF_CORE_READ(instance, chained))
+			return (__u64)instance | 1;
+		instance = BPF_CORE_READ(instance, next);
+	}
+	return (__u64)instance;
+}
+
 /* The address that a function will really return to, if a return probe (drip's own, or anybody's) has put the
  * kernel's in its place; `slot` is where it stands. 0 if there is none. */
 static __always_inline __u64 original_return(__u64 slot)
 {
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-	struct return_instance *instance = BPF_CORE_READ(task, utask, return_instances);
+	__u64 at = (__u64)BPF_CORE_READ(task, utask, return_instances);
 
-	for (int i = 0; i < 16 && instance; i++) {
-		if (BPF_CORE_READ(instance, stack) == slot && !BPF_CORE_READ(instance, chained))
-			return BPF_CORE_READ(instance, orig_ret_vaddr);
-		instance = BPF_CORE_READ(instance, next);
+	for (int i = 0; i < 4 && at; i++) {
+		at = return_probe_at(at, slot);
+		if (at & 1)
+			return BPF_CORE_READ((struct return_instance *)(at - 1), orig_ret_vaddr);
 	}
 	return 0;
 }
@@ -393,6 +414,16 @@ unreadable:
 	return 1;
 }
 
+/* Eight frames; returns as unwind_step. The loop in a function of its own and the one around it cost the verifier
+ * their sum, not their product. */
+__noinline int unwind_steps(struct drip_scratch *s, struct drip_process *p)
+{
+	for (int i = 0; i < 8; i++)
+		if (unwind_step(s, p))
+			return 1;
+	return 0;
+}
+
 static __always_inline struct drip_process *process_image(__u32 process)
 {
 	__u32 index = (process & process_mask) * 2;
@@ -444,8 +475,8 @@ static __always_inline void walk(struct drip_scratch *s, struct drip_process *p)
 	s->pc = s->start_pc - 1;
 	if (push_frame(s, s->start_pc))
 		return;
-	for (int i = 0; i < DRIP_FRAMES; i++)
-		if (unwind_step(s, p))
+	for (int i = 0; i < DRIP_FRAMES; i += 8)
+		if (unwind_steps(s, p))
 			break;
 }
 

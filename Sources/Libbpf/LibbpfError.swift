@@ -27,9 +27,18 @@ public struct LibbpfError: Error, Sendable, Hashable, CustomStringConvertible {
     return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
+  /// What the kernel's verifier found wrong with a program: the line before its last, which counts instructions. nil
+  /// if it said nothing.
+  public var verdict: String? {
+    guard let end = log.lastIndex(where: { $0.hasPrefix("processed ") }) else { return nil }
+    return log[..<end].last { !$0.isEmpty && !$0.hasPrefix("mark_precise") }
+  }
+
   /// What the user can do about it, where that is known.
   public var advice: String? {
-    switch code {
+    // The kernel says EACCES for a program that its verifier refuses, too; privileges would not help.
+    if verdict != nil { return nil }
+    return switch code {
     case EPERM, EACCES:
       "drip needs root, or CAP_BPF, CAP_PERFMON and CAP_SYS_PTRACE; a locked-down kernel may refuse all the same"
     case ENOMEM: "the kernel could not get the memory; try a smaller --max-live"
@@ -42,7 +51,11 @@ public struct LibbpfError: Error, Sendable, Hashable, CustomStringConvertible {
   public var description: String {
     var text = "\(operation)(\(subject)): \(reason)"
     if let advice { text += "; \(advice)" }
-    if let last = log.last(where: { !$0.isEmpty }) { text += "\n  libbpf: \(last)" }
+    if let verdict {
+      text += "\n  the kernel's verifier: \(verdict)"
+    } else if let last = log.last(where: { !$0.isEmpty }) {
+      text += "\n  libbpf: \(last)"
+    }
     return text
   }
 }

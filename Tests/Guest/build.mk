@@ -12,7 +12,7 @@ GUEST_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror
 .PHONY: test-kernels install-guest guest-tools $(GUEST_SERIES:%=guest-%)
 
 # Every kernel of the matrix, and the running one beside them.
-test-kernels: install-test drip workloads $(GUEST_SERIES:%=guest-%)
+test-kernels: drip workloads $(GUEST_SERIES:%=guest-%)
 	$(Q)DRIP_GUEST_KERNELS="$(GUEST_SERIES) host" $(SWIFT) test $(QUIET) --no-parallel --filter '^GuestTests\.'
 
 # Whatever cannot be had here is a reason to skip these tests, which say so; it does not stop the others.

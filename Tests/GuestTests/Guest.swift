@@ -41,7 +41,9 @@ struct Guest {
   static var areAvailable: ConditionTrait {
     let obstacles = kernels.compactMap { series in obstacle(series).map { "kernel \(series): \($0)" } }
     guard obstacles.count == kernels.count else { return .enabled(if: true) }
-    return .disabled("\(obstacles.joined(separator: "; "))")
+    let reason = obstacles.joined(separator: "; ")
+    print("skipping guest tests: \(reason)")
+    return .disabled("\(reason)")
   }
 
   /// Why the kernel cannot be had here; nil if it can.

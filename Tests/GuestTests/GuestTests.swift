@@ -45,6 +45,7 @@ struct GuestTests {
       } else {
         #expect(status == 3, "\(backend): \(words)")
         #expect(words.contains("the kernel refused drip's probes"), "\(words)")
+        #expect(!words.contains("CAP_BPF"), "privileges are not what is missing: \(words)")
       }
     }
   }

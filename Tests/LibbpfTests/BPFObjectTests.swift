@@ -55,6 +55,18 @@ struct BPFObjectTests {
     #expect(LibbpfError(operation: "bpf", subject: "map", code: ENOMEM).description.contains("--max-live"))
   }
 
+  @Test("a program that the verifier refuses is refused in the verifier's words", .enabled(if: canLoadBPF))
+  func verdict() throws {
+    let object = try openUserObject()
+    for name in ["call_enter", "call_leave", "region_entered", "region_left", "region"] {
+      try object.program(name).setAutoload(false)
+    }
+    // A session program that is not attached as one may not ask which end it is at.
+    let error = #expect(throws: LibbpfError.self) { try object.load() }
+    #expect(error?.verdict?.contains("bpf_session_is_return") == true, "\(error?.log ?? [])")
+    #expect(error?.description.contains("CAP_BPF") == false)
+  }
+
   @Test("a mapped array is shared with the kernel", .enabled(if: canLoadBPF))
   func mapped() throws {
     let object = try openUserObject()
