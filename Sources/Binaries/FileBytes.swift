@@ -6,6 +6,17 @@ public final class FileBytes: ByteSource {
   private let path: String
   /// The file's size in bytes when it was opened.
   public let count: UInt64
+  /// Tells this file, as it was when it was opened, from all others of this machine.
+  public let identity: Identity
+
+  /// A file and its state.
+  public struct Identity: Sendable, Hashable {
+    let device: UInt64
+    let inode: UInt64
+    let size: Int64
+    let modifiedSeconds: Int
+    let modifiedNanoseconds: Int
+  }
 
   /// Opens a file; anything but a regular file is refused.
   public init(path: String) throws(BinaryError) {
@@ -20,6 +31,9 @@ public final class FileBytes: ByteSource {
     self.descriptor = descriptor
     self.path = path
     count = UInt64(max(status.st_size, 0))
+    identity = Identity(
+      device: UInt64(status.st_dev), inode: UInt64(status.st_ino), size: Int64(status.st_size),
+      modifiedSeconds: status.st_mtim.tv_sec, modifiedNanoseconds: status.st_mtim.tv_nsec)
   }
 
   deinit { close(descriptor) }

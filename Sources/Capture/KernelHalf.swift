@@ -2,6 +2,7 @@ import CProbes
 import Libbpf
 import Probes
 import Profile
+import Synchronization
 
 /// The loaded programs and maps of one capture: the only owner of its BPF object.
 struct KernelHalf: ~Copyable {
@@ -284,9 +285,9 @@ struct KernelHalf: ~Copyable {
 }
 
 /// The attachments of a capture. Dropping it detaches.
-struct Links: ~Copyable {
+struct Links: ~Copyable, Sendable {
   /// A link may not be copied, so an array cannot hold it bare.
-  private final class Box {
+  private final class Box: Sendable {
     let link: BPFLink
     init(_ link: consuming BPFLink) { self.link = link }
   }
@@ -295,4 +296,25 @@ struct Links: ~Copyable {
   mutating func add(_ link: consuming BPFLink) { boxes.append(Box(link)) }
 
   mutating func add(_ others: consuming Links) { boxes += others.boxes }
+
+  /// Detaches on another thread: the kernel waits for grace periods, some 30 ms a link, and nobody else need.
+  consuming func detachLater() -> Detaching {
+    let detaching = Detaching()
+    let held = Mutex(boxes)
+    boxes = []
+    Task.detached(priority: .utility) {
+      held.withLock { $0 = [] }
+      detaching.finish()
+    }
+    return detaching
+  }
+}
+
+/// Probes that are being taken off on another thread.
+final class Detaching: Sendable {
+  private let state = Atomic(false)
+
+  var isDone: Bool { state.load(ordering: .acquiring) }
+
+  fileprivate func finish() { state.store(true, ordering: .releasing) }
 }

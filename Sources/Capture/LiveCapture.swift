@@ -48,6 +48,8 @@ public actor LiveCapture {
   private var probeNotes: [String] = []
   private var isPaused = false
   private var windows: WindowClock
+  /// Places whose last process's probes may still be there: they must not fire for another one.
+  private var detaching: [Int: Detaching] = [:]
 
   /// Loads the programs, writes the unwind tables, attaches to the first process, and starts to count.
   public init(
@@ -171,7 +173,9 @@ public actor LiveCapture {
 
   /// A number whose place is free. Numbers are 16 bits of a key and are not used twice.
   private func freeNumber() -> Int? {
-    let taken = Set(traced.values.filter { $0.state == .running && !$0.isPurged }.map(\.slot))
+    detaching = detaching.filter { !$0.value.isDone }
+    let taken = Set(traced.values.filter { $0.state == .running && !$0.isPurged }.map(\.slot)).union(
+      detaching.keys)
     let capacity = kernel.layout.processes
     guard taken.count < capacity else { return nil }
     return (nextNumber..<min(nextNumber + capacity, 1 << 16)).first { !taken.contains($0 & (capacity - 1)) }
@@ -272,6 +276,8 @@ public actor LiveCapture {
     kernel.change(one.slot) { $0.state = DRIP_STATE_OFF.rawValue }
     // A failure to forget is harmless: the place says OFF.
     try? kernel.track(pid: one.process.identity.pid, slot: nil)
+    // With few places the next process, which may be this one with another program, needs this very place at once.
+    if kernel.layout.processes > 4 { detaching[one.slot] = one.probes?.detachLater() }
     traced[number]?.probes = nil
     traced[number]?.state = state
   }

@@ -131,6 +131,22 @@ final class ProbeSet {
       fileOffset: site.fileOffset, cookie: ProbeCookie.entry(site, process: number, function: function))
   }
 
+  /// Takes everything off, on another thread. What still fires meanwhile finds that its process is not counted.
+  func detachLater() -> Detaching {
+    var all = Links()
+    swap(&all, &base)
+    for function in functions {
+      var links = Links()
+      swap(&links, &function.entry)
+      all.add(links)
+      links = Links()
+      swap(&links, &function.inner)
+      all.add(links)
+    }
+    functions = []
+    return all.detachLater()
+  }
+
   /// Some function has not been decided on yet.
   var isOnTrial: Bool { functions.contains { $0.stage == .trial || $0.stage == .draining } }
 

@@ -2,7 +2,8 @@ import CLibbpf
 import Glibc
 
 /// A live attachment; it detaches on deinit.
-public struct BPFLink: ~Copyable {
+public struct BPFLink: ~Copyable, @unchecked Sendable {
+  // Unchecked: the pointer has one owner, and giving it back is safe on any thread.
   private enum Handle {
     case libbpf(OpaquePointer)
     case descriptor(CInt)

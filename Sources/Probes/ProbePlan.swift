@@ -33,6 +33,16 @@ public struct ProbePlan: Sendable, Hashable {
     self.notes = notes
   }
 
+  /// The same plan for another process with the same files: those that were opened by the keys' paths are opened by
+  /// the values' there.
+  public func opened(by paths: [String: String]) -> ProbePlan {
+    var plan = self
+    for index in files.indices { plan.files[index].path = paths[files[index].path] ?? files[index].path }
+    for index in usdt.indices { plan.usdt[index].path = paths[usdt[index].path] ?? usdt[index].path }
+    if let regions { plan.regions?.path = paths[regions.path] ?? regions.path }
+    return plan
+  }
+
   /// Of this plan, made later for the same process, the files of which the earlier one had none: libraries with an
   /// allocator of their own that were loaded meanwhile. Which malloc the program calls does not change by that.
   public func additions(to earlier: ProbePlan) -> [ProbedFile] {

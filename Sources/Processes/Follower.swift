@@ -41,12 +41,17 @@ public final class Follower: Sendable {
     var failure: ProcessError?
     var isReady = false
     var isDone = false
+    var hasTracees = true
   }
 
   private let shared = Mutex(Shared())
   private let pipe: (read: Int32, write: Int32)
 
-  /// Readable while there are events.
+  /// Whether there is anybody left to follow: also processes that are just executing another program, or whose
+  /// memory is their parent's, or that nothing could be counted of. Ready to be asked when `descriptor` is.
+  public var hasTracees: Bool { shared.withLock { $0.hasTracees } }
+
+  /// Readable while there are events, and once when there is nobody left to follow.
   public var descriptor: Int32 { pipe.read }
 
   /// Begins to follow processes, with all of their threads.
@@ -146,6 +151,11 @@ public final class Follower: Sendable {
       if isStopping { break }
       // Without anybody to wait for, there is only the owner's word to come.
       if !loop.wait() { usleep(2000) }
+      let hadTracees = shared.withLock { shared in
+        defer { shared.hasTracees = loop.hasTracees }
+        return shared.hasTracees
+      }
+      if hadTracees, !loop.hasTracees { _ = write(pipe.write, [1], 1) }
     }
     loop.letAllGo()
     shared.withLock { $0.isDone = true }

@@ -13,6 +13,9 @@ struct FollowerLoop {
   /// New processes whose first stop came before their parent's report.
   private var orphans: Set<Int32> = []
 
+  /// There are processes that are followed, or about to be.
+  var hasTracees: Bool { !tracees.isEmpty || !parents.isEmpty }
+
   init(tell: @escaping (Follower.Event) -> Void) { self.tell = tell }
 
   /// Seizes all threads of processes. New ones may appear meanwhile, until all of them are held.
@@ -50,7 +53,12 @@ struct FollowerLoop {
     guard thread > 0 else { return thread == -EINTR }
     let stop = Tracee.Stop(status: status)
     if tracees[thread] == nil {
-      guard stop != .exited else { return true }
+      guard stop != .exited else {
+        // Killed before its first stop was seen.
+        parents[thread] = nil
+        borrowers.remove(thread)
+        return true
+      }
       adopt(thread)
     }
     handle(thread, stop)

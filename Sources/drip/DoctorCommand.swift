@@ -52,7 +52,7 @@ struct Doctor: AsyncParsableCommand {
   private func addTrials(_ sheet: inout DoctorSheet) {
     do {
       let target = try TargetProcess.open(pid: getpid())
-      let plan = try TargetPlan.make(for: target)
+      let plan = try TargetPlan().make(for: target)
       for backend in Backend.allCases {
         sheet.add(Trials.backend(backend, plan: plan), isFallback: backend != .perf)
       }
@@ -75,7 +75,7 @@ struct Doctor: AsyncParsableCommand {
           .note, "mount namespace", "not drip's own", "files are read through /proc/\(pid)/root and map_files"
         )
       }
-      let plan = try TargetPlan.make(for: target)
+      let plan = try TargetPlan().make(for: target)
       for file in plan.files {
         let scope = file.isPrivate ? ", for those who call it by its own names" : ""
         sheet.add(.works, "allocator", "\(file.allocator) in \(displayable(file.displayPath))\(scope)")

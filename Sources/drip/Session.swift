@@ -18,6 +18,7 @@ final class Session {
   private(set) var allocatorFunctions: Set<String> = []
   private let keepsEnded: Bool
   private let allocators: [String]
+  private let planner: TargetPlan
   private var windows: DutyCycle.Schedule?
   private let selection: ProcessSelection
   private var nextSelection = 0.0
@@ -29,13 +30,14 @@ final class Session {
 
   private init(
     capture: LiveCapture, running: [Int: TargetProcess], notes: [String], keepsEnded: Bool,
-    options: TargetOptions
+    options: TargetOptions, planner: TargetPlan
   ) {
     self.capture = capture
     self.running = running
     self.notes = notes
     self.keepsEnded = keepsEnded
     allocators = options.allocator
+    self.planner = planner
     domain = options.domain
     selection = options.selection
     selfCheck = options.checkStacks > 0 ? SelfCheck() : nil
@@ -79,11 +81,13 @@ final class Session {
           continue
         }
         let target = try TargetProcess.open(pid: pid)
-        let plan = try TargetPlan.make(for: target, allocators: options.allocator)
+        let planner = TargetPlan()
+        let plan = try planner.make(for: target, allocators: options.allocator)
         let capture = try LiveCapture(
           target: target, plan: plan, options: options.capture, cpus: facts.possibleCPUs)
         let made = Session(
-          capture: capture, running: [0: target], notes: plan.notes, keepsEnded: keepsEnded, options: options)
+          capture: capture, running: [0: target], notes: plan.notes, keepsEnded: keepsEnded, options: options,
+          planner: planner)
         made.learn(plan)
         session = made
       } catch  where !options.pids.contains(pid) {
@@ -110,7 +114,7 @@ final class Session {
 
   private func add(_ pid: Int32) async throws {
     let target = try TargetProcess.open(pid: pid)
-    let plan = try TargetPlan.make(for: target, allocators: allocators)
+    let plan = try planner.make(for: target, allocators: allocators)
     let number = try await capture.add(target, plan: plan)
     running[number] = target
     notes += plan.notes
@@ -139,14 +143,17 @@ final class Session {
     }
     await findMore()
     try await openOrCloseWindow()
-    return !running.isEmpty
+    return hasTargets
   }
+
+  /// One that is just executing another program is not running for a moment, and yet there.
+  private var hasTargets: Bool { !running.isEmpty || children?.follower.hasTracees == true }
 
   /// Libraries came to a process: one may have an allocator of its own.
   private func extend(_ number: Int) async {
     guard allocators.isEmpty, let target = running[number] else { return }
     do {
-      let plan = try TargetPlan.make(for: target, allocators: [])
+      let plan = try planner.make(for: target, allocators: [])
       let added = try await capture.extend(number, to: plan)
       guard !added.isEmpty else { return }
       learn(plan)
@@ -249,6 +256,7 @@ final class Session {
       let event = waiter.wait(until: await nextLook(atLatest: latest))
       guard event == .woken else { return event }
       try await handleChildren()
+      if !hasTargets { return .targetExited }
     }
   }
 

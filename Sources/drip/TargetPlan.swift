@@ -4,26 +4,42 @@ import Probes
 import Processes
 import Profile
 
-/// Finds the allocators that a process uses and where to probe them.
-enum TargetPlan {
+/// Finds the allocators that a process uses and where to probe them. What was found in a file, and for a set of files,
+/// is kept: the next process with the same C library need not wait while that is disassembled again.
+final class TargetPlan {
+  /// A file of a process as far as a plan depends on it.
+  private struct Part: Hashable {
+    let file: FileBytes.Identity
+    let displayPath: String
+    let isExecutable: Bool
+    let isBound: Bool
+  }
+
+  private var files: [FileBytes.Identity: (elf: ELFFile, images: [AllocatorImage])] = [:]
+  private var plans: [[Part]: (plan: ProbePlan, paths: [String])] = [:]
+  /// More than any host's programs and libraries; a hostile one may make files without end.
+  private static let most = 1024
+
   /// `allocators` are files that the user names, each perhaps with a colon and a prefix behind it; if there are
   /// none, the allocators are looked for.
-  static func make(for target: TargetProcess, allocators: [String] = []) throws -> ProbePlan {
+  func make(for target: TargetProcess, allocators: [String] = []) throws -> ProbePlan {
     let pid = target.identity.pid
     let modules = MemoryMap.modules(try MemoryMap.read(pid: pid)).filter(\.isExecutable)
     guard allocators.isEmpty else {
-      return try ProbePlan.make(named: allocators.map { try named($0, modules, pid: pid) })
+      return try ProbePlan.make(named: allocators.map { try Self.named($0, modules, pid: pid) })
     }
     var candidates: [PlanCandidate] = []
     var found: [MappedModule] = []
+    var identities: [FileBytes.Identity] = []
     for module in modules {
       let isMain = module.path == target.identity.executable
       do {
-        let (path, elf) = try open(module, pid: pid)
+        let (path, bytes) = try Self.bytes(module, pid: pid)
+        let (elf, images) = try known(bytes)
         candidates.append(
           PlanCandidate(
-            path: path, displayPath: module.path, images: try AllocatorImage.images(in: elf), elf: elf,
-            isExecutable: isMain))
+            path: path, displayPath: module.path, images: images, elf: elf, isExecutable: isMain))
+        identities.append(bytes.identity)
         found.append(module)
       } catch BinaryError.thirtyTwoBit where isMain {
         throw ProcessError.thirtyTwoBit(pid: pid, executable: module.path)
@@ -35,18 +51,42 @@ enum TargetPlan {
         continue
       }
     }
-    markBound(&candidates, found, pid: pid)
+    Self.markBound(&candidates, found, pid: pid)
+    let parts = zip(candidates, identities).map {
+      Part(file: $1, displayPath: $0.displayPath, isExecutable: $0.isExecutable, isBound: $0.isBound)
+    }
+    let paths = candidates.map(\.path)
+    if let known = plans[parts] {
+      return known.plan.opened(
+        by: Dictionary(zip(known.paths, paths), uniquingKeysWith: { first, _ in first }))
+    }
     var plan = try ProbePlan.make(candidates: candidates)
     plan.regions = RegionPlan.make(candidates: candidates)
+    if plans.count >= Self.most { plans = [:] }
+    plans[parts] = (plan, paths)
     return plan
   }
 
+  private func known(_ bytes: FileBytes) throws -> (elf: ELFFile, images: [AllocatorImage]) {
+    if let known = files[bytes.identity] { return known }
+    let elf = try ELFFile(bytes)
+    let made = (elf, try AllocatorImage.images(in: elf))
+    if files.count >= Self.most { files = [:] }
+    files[bytes.identity] = made
+    return made
+  }
+
   private static func open(_ module: MappedModule, pid: Int32) throws -> (path: String, elf: ELFFile) {
+    let (path, bytes) = try bytes(module, pid: pid)
+    return (path, try ELFFile(bytes))
+  }
+
+  private static func bytes(_ module: MappedModule, pid: Int32) throws -> (path: String, bytes: FileBytes) {
     guard let mapping = module.mappings.first else {
       throw ProcessError.unreadable(pid: pid, path: module.path, code: ENOENT)
     }
     let path = try MemoryMap.openableFile(pid: pid, mapping: mapping)
-    return (path, try ELFFile(try FileBytes(path: path)))
+    return (path, try FileBytes(path: path))
   }
 
   /// Where several files could serve malloc, asks the process which one does: the slots through which the C library
