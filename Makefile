@@ -76,9 +76,14 @@ bench: drip bench-tools
 docs: drip
 	$(Q)mkdir -p build/completions
 	$(Q)for shell in bash zsh fish; do build/drip --generate-completion-script $$shell > build/completions/drip.$$shell; done
+	$(Q)$(SWIFT) package --disable-sandbox --allow-writing-to-package-directory generate-manual --multi-page >/dev/null
+	$(Q)mkdir -p build/man && for page in .build/plugins/GenerateManual/outputs/drip/*.1; do \
+		name=$$(basename $$page .1); cp $$page build/man/$${name//./-}.1; done
 
 install: drip
 	install -D -m 755 build/drip $(DESTDIR)$(PREFIX)/bin/drip
+	$(Q)for page in build/man/*.1; do test ! -f $$page || \
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man1/$$(basename $$page); done
 
 # Asks dpkg, which is quick, and apt only for what is missing.
 define install_packages
