@@ -145,13 +145,17 @@ static __always_inline int enter(struct pt_regs *ctx)
 	return 0;
 }
 
+/* Of drip_call.wrong. */
+#define CALL_CONTRADICTED 1
+#define CALL_UNSEEN 2 /* an inner site was passed and could not look: the call proves nothing */
+
 /* Compares what inner sites told during a call with how it ended. */
 static __always_inline void judge(struct drip_call *call, __u32 process, __u64 result)
 {
 	struct drip_trial *trial = trial_of(process, call->function);
 	bool agrees = !call->wrong;
 
-	if (!trial)
+	if (!trial || call->wrong & CALL_UNSEEN)
 		return;
 	if (call->nested)
 		__sync_fetch_and_add(&trial->nested, 1);
@@ -333,10 +337,10 @@ static __always_inline void on_trial(struct drip_call *call, __u32 role, __u64 s
 {
 	if (role != DRIP_ROLE_SETTLE) {
 		if (size != call->size)
-			call->wrong = 1;
+			call->wrong |= CALL_CONTRADICTED;
 		call->told = 1;
 	} else if (!call->told) {
-		call->wrong = 1;
+		call->wrong |= CALL_CONTRADICTED;
 	}
 	if (role != DRIP_ROLE_REMEMBER) {
 		call->seen = result;
@@ -363,6 +367,22 @@ static __always_inline void remember(struct drip_calls *calls, __u64 owner, __u6
 	call->pointer = 0;
 	call->size = size;
 	call->sp = return_at;
+}
+
+/* An inner site could not read its own stack: the page is away for a moment, while the kernel moves it. */
+__noinline int blind(struct drip_calls *calls, __u64 owner, __u32 role)
+{
+	int slot;
+
+	if (!calls)
+		return 0;
+	slot = call_slot(calls, owner);
+	OPAQUE(slot);
+	if (slot >= 0 && slot < DRIP_CALLS && calls->call[slot].op != DRIP_REMEMBERED)
+		calls->call[slot].wrong |= CALL_UNSEEN;
+	else if (role != DRIP_ROLE_REMEMBER)
+		lose(DRIP_LOSS_UNREADABLE_RESULT);
+	return 0;
 }
 
 SEC("uprobe")
@@ -404,8 +424,10 @@ int inside(struct pt_regs *ctx)
 		return 0;
 	}
 	/* A site that only remembers needs the stack no further than its own frame. */
-	if (window_open(s, PT_REGS_SP(ctx), frame))
+	if (window_open(s, PT_REGS_SP(ctx), frame)) {
+		blind(calls, owner, role);
 		goto out;
+	}
 	if (role != DRIP_ROLE_SETTLE)
 		size = value_at(ctx, s, INNER(cookie, DRIP_INNER_SIZE, 6));
 	if (role != DRIP_ROLE_REMEMBER)

@@ -8,7 +8,8 @@ public enum LossKind: String, Sendable, Hashable, CaseIterable {
   case inflightFull = "inflight_full"
   /// A call was entered and never seen to return (longjmp out of an allocator, a killed thread).
   case lostReturns = "lost_returns"
-  /// The result of posix_memalign could not be read from the target's memory.
+  /// The result of posix_memalign, or what an inner site needs of the stack, could not be read from the target's
+  /// memory; the allocation was not counted.
   case unreadableResult = "unreadable_result"
   /// A call that maps or unmaps memory found no room to be told of.
   case regionEvents = "region_events"

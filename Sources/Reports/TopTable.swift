@@ -4,6 +4,8 @@ public import Profile
 public enum TopTable {
   private static let columns = [
     ("OUTSTANDING", 11), ("OBJECTS", 10), ("GROWTH", 13), ("OLDEST", 12), ("ALLOCS", 12), ("FREES", 12),
+    // Only where there are several processes to tell apart.
+    ("PID", 8),
   ]
 
   /// At most `rows` sites, in the order of the profile. No line is longer than `width`, so that none wraps, and
@@ -13,13 +15,14 @@ public enum TopTable {
     let width = max(width, 40)
     let isGrave = profile.losses.total > 0
     let health = PlainText.clip(health(profile.losses), to: width)
+    let columnCount = profile.processes.count > 1 ? columns.count : columns.count - 1
     var lines = [
       PlainText.clip(header(profile), to: width), PlainText.clip(sums(profile), to: width),
       isGrave ? style.red(health) : health,
-      style.bold(PlainText.clip(row(columns.map(\.0), "CALL SITE"), to: width)),
+      style.bold(PlainText.clip(row(columns.prefix(columnCount).map(\.0), "CALL SITE"), to: width)),
     ]
     let shown = profile.sites.prefix(max(rows, 0))
-    lines += shown.map { PlainText.clip(row(cells($0), path($0)), to: width) }
+    lines += shown.map { PlainText.clip(row(Array(cells($0).prefix(columnCount)), path($0)), to: width) }
     let hidden = profile.omittedSites + profile.sites.count - shown.count
     if hidden > 0 {
       lines.append(style.dim("… \(Wording.counted(UInt64(hidden), "more call site"))"))
@@ -63,7 +66,7 @@ public enum TopTable {
     [
       Quantities.bytes(site.outstandingBytes), Quantities.count(site.outstandingCount),
       site.growthBytesPerSecond.map(Quantities.rate) ?? "-", site.oldestSeconds.map(Quantities.age) ?? "-",
-      Quantities.count(site.allocs), Quantities.count(site.frees),
+      Quantities.count(site.allocs), Quantities.count(site.frees), "\(site.pid)",
     ]
   }
 

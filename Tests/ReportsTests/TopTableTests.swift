@@ -19,6 +19,17 @@ struct TopTableTests {
         """)
   }
 
+  @Test("with several processes each line says whose it is")
+  func processes() {
+    var profile = Sample.profile()
+    profile.processes.append(Target(pid: 77, startTicks: 1, command: "other", executable: "/bin/other"))
+    profile.sites[1].pid = 77
+    let lines = TopTable.render(profile, rows: 10, color: false, width: 150).split(separator: "\n")
+    #expect(lines[3].hasSuffix("FREES      PID  CALL SITE"))
+    #expect(lines[4].contains("           66     1234  copy_field"))
+    #expect(lines[5].contains("            0       77  libfoo"))
+  }
+
   @Test("no line is wider than the terminal, no block higher than rows + 5", arguments: [40, 80, 100, 200])
   func fits(width: Int) {
     var losses = Sample.losses

@@ -143,7 +143,7 @@ struct drip_call {
 	drip_u8 hits;     /* on trial: inner sites that told a result */
 	drip_u8 told;     /* on trial: an inner site told the size */
 	drip_u8 nested;   /* on trial: another probed function was called inside */
-	drip_u8 wrong;    /* on trial: an inner site contradicted the entry */
+	drip_u8 wrong;    /* on trial: an inner site contradicted the entry, or could not look (bits in user.bpf.c) */
 };
 
 struct drip_calls {
