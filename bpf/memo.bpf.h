@@ -18,7 +18,7 @@ struct {
 
 static __always_inline struct drip_memo *memo_of(struct drip_scratch *s, __u32 process)
 {
-	__u64 hash = (s->start_pc ^ s->start_sp << 13 ^ s->start_fp << 29 ^ process) * 0x9E3779B97F4A7C15ULL;
+	__u64 hash = (s->start_pc ^ s->start_sp << 13 ^ process) * 0x9E3779B97F4A7C15ULL;
 	__u32 index = hash >> (64 - DRIP_MEMO_BITS);
 
 	return bpf_map_lookup_elem(&memos, &index);
@@ -40,7 +40,7 @@ __noinline int memo_holds(struct drip_memo *m, struct drip_scratch *s, __u32 pro
 	count = m->count;
 	if (version & 1)
 		return false;
-	difference = (m->pc ^ s->start_pc) | (m->sp ^ s->start_sp) | (m->fp ^ s->start_fp) |
+	difference = (m->pc ^ s->start_pc) | (m->sp ^ s->start_sp) | ((m->fp ^ s->start_fp) & m->fp_mask) |
 		(m->generation ^ generation) | (m->process ^ process);
 	if (difference || !count || count > DRIP_MEMO_WORDS || first >= 256 || extent > DRIP_WINDOW - 256)
 		return false;
@@ -109,6 +109,7 @@ __noinline int memo_write(struct drip_memo *m, struct drip_scratch *s, __u32 pro
 	m->pc = s->start_pc;
 	m->sp = s->start_sp;
 	m->fp = s->start_fp;
+	m->fp_mask = s->uses_fp ? ~0ULL : 0;
 	m->generation = generation;
 	m->site = site;
 	m->process = process;

@@ -122,7 +122,7 @@ static __always_inline void note_read(struct drip_scratch *s, __u64 address, __u
 }
 
 /* Reads one aligned word of the user's stack through the window. 0 on success. */
-static __always_inline int stack_word(struct drip_scratch *s, __u64 address, __u64 *out)
+static __always_inline int stack_peek(struct drip_scratch *s, __u64 address, __u64 *out)
 {
 	__u64 index = (address - s->window_base) >> 3;
 
@@ -137,7 +137,41 @@ static __always_inline int stack_word(struct drip_scratch *s, __u64 address, __u
 	if (index >= DRIP_WINDOW)
 		return -1;
 	*out = s->window[index];
+	return 0;
+}
+
+/* The same for a word that the walk depends on. */
+static __always_inline int stack_word(struct drip_scratch *s, __u64 address, __u64 *out)
+{
+	if (stack_peek(s, address, out))
+		return -1;
 	note_read(s, address, *out);
+	return 0;
+}
+
+/* Reads a saved frame pointer. In code without frame pointers that is a register like others, which may hold anything:
+ * the walk depends on it only if a later frame is found by it. */
+static __always_inline int read_fp(struct drip_scratch *s, __u64 address)
+{
+	__u64 word = 0;
+
+	if (stack_peek(s, address, &word))
+		return -1;
+	s->fp = word;
+	s->fp_at = address;
+	return 0;
+}
+
+/* From here on the walk depends on the frame pointer. */
+__noinline int use_fp(struct drip_scratch *s)
+{
+	if (!s)
+		return 0;
+	if (s->fp_at == DRIP_FP_FROM_START)
+		s->uses_fp = 1;
+	else if (s->fp_at != DRIP_FP_NOTED)
+		note_read(s, s->fp_at, s->fp);
+	s->fp_at = DRIP_FP_NOTED;
 	return 0;
 }
 
@@ -272,13 +306,14 @@ static __always_inline bool unhide(struct drip_scratch *s)
 /* One step by the frame pointer. The saved value above need not be sane: the caller may use rbp freely. */
 static __always_inline int step_by_frame_pointer(struct drip_scratch *s)
 {
-	__u64 fp = s->fp, next, address;
+	__u64 fp = s->fp, address;
 
+	use_fp(s);
 	if (fp < s->sp || fp & 7 || fp - s->sp > MAX_FRAME_BYTES) {
 		s->end = DRIP_END_BROKEN;
 		return 1;
 	}
-	if (stack_word(s, fp, &next) || stack_word(s, fp + 8, &address)) {
+	if (read_fp(s, fp) || stack_word(s, fp + 8, &address)) {
 		s->end = DRIP_END_UNREADABLE;
 		return 1;
 	}
@@ -291,7 +326,6 @@ static __always_inline int step_by_frame_pointer(struct drip_scratch *s)
 		return 1;
 	}
 	s->sp = fp + 16;
-	s->fp = next;
 	s->pc = address - 1;
 	return push_frame(s, address);
 }
@@ -339,12 +373,14 @@ __noinline int unwind_step(struct drip_scratch *s, struct drip_process *p)
 		cfa = s->sp + offset;
 		break;
 	case DRIP_CFA_RBP:
+		use_fp(s);
 		cfa = s->fp + offset;
 		break;
 	case DRIP_CFA_PLT:
 		cfa = s->sp + 8 + ((pc & 15) >= (__u64)offset ? 8 : 0);
 		break;
 	case DRIP_CFA_DEREF_RBP:
+		use_fp(s);
 		if (stack_word(s, s->fp + (__s64)(__s16)offset, &word))
 			goto unreadable;
 		cfa = word + (offset >> 16);
@@ -360,6 +396,7 @@ __noinline int unwind_step(struct drip_scratch *s, struct drip_process *p)
 		if (stack_word(s, cfa + 120, &word))
 			goto unreadable;
 		s->fp = word;
+		s->fp_at = DRIP_FP_NOTED;
 		if (stack_word(s, cfa + 168, &word))
 			goto unreadable;
 		pc = word;
@@ -384,19 +421,17 @@ __noinline int unwind_step(struct drip_scratch *s, struct drip_process *p)
 	}
 	switch (rule->fp) {
 	case DRIP_FP_AT_CFA:
-		if (stack_word(s, cfa + (__s64)rule->fp_off, &word))
+		if (read_fp(s, cfa + (__s64)rule->fp_off))
 			goto unreadable;
-		s->fp = word;
 		break;
 	case DRIP_FP_AT_RBP:
-		if (stack_word(s, s->fp + (__s64)rule->fp_off, &word))
+		use_fp(s);
+		if (read_fp(s, s->fp + (__s64)rule->fp_off))
 			goto unreadable;
-		s->fp = word;
 		break;
 	case DRIP_FP_AT_RSP:
-		if (stack_word(s, s->sp + (__s64)rule->fp_off, &word))
+		if (read_fp(s, s->sp + (__s64)rule->fp_off))
 			goto unreadable;
-		s->fp = word;
 		break;
 	}
 	if (stack_word(s, cfa - 8, &word))
@@ -472,6 +507,8 @@ static __always_inline void walk(struct drip_scratch *s, struct drip_process *p)
 	s->hidden_pc = 0;
 	s->sp = s->start_sp;
 	s->fp = s->start_fp;
+	s->fp_at = DRIP_FP_FROM_START;
+	s->uses_fp = 0;
 	s->pc = s->start_pc - 1;
 	if (push_frame(s, s->start_pc))
 		return;

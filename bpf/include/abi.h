@@ -299,6 +299,12 @@ struct drip_process {
 	drip_u64 pc_cache[DRIP_PC_CACHE]; /* pc << 16 | rule: one word, so it cannot tear */
 };
 
+/* Where the frame pointer of a walk comes from, if it is not the address of a word. */
+enum drip_fp_origin {
+	DRIP_FP_FROM_START = 0,
+	DRIP_FP_NOTED = 1, /* what it is made of is among the words that the walk depends on */
+};
+
 /* Working memory of one stack walk. Claimed by compare-and-swap, because a uprobe's program may be
  * preempted by another on the same CPU. */
 struct drip_scratch {
@@ -319,7 +325,8 @@ struct drip_scratch {
 	drip_u64 start_sp;
 	drip_u64 start_fp;
 	drip_u32 hint;  /* words that the last walk here needed */
-	drip_u32 reserved;
+	drip_u32 uses_fp; /* the walk depends on start_fp */
+	drip_u64 fp_at; /* where the frame pointer was read that nothing has depended on yet; or enum drip_fp_origin */
 	drip_u32 reads; /* words that the walk depends on; more than DRIP_MEMO_WORDS: not to be remembered */
 	drip_u32 extent; /* words above start_sp that these reach to */
 	drip_u64 read_word[DRIP_MEMO_WORDS];
@@ -356,6 +363,7 @@ struct drip_memo {
 	drip_u64 pc;
 	drip_u64 sp;
 	drip_u64 fp;
+	drip_u64 fp_mask; /* 0: the walk did not depend on fp */
 	drip_u32 generation;
 	drip_u32 site;
 	drip_u16 process;
