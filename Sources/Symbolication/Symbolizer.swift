@@ -11,6 +11,7 @@ public import Profile
 /// Belongs to one task or actor at a time.
 public final class Symbolizer {
   private let target: TargetFiles
+  private let perfMap: PerfMapFile
   /// Sorted by address and free of overlaps.
   private var mappings: [SymbolMapping] = []
   private var opened: [SymbolMapping: Module] = [:]
@@ -31,11 +32,18 @@ public final class Symbolizer {
   }
 
   /// Symbols of the process with this id, which should be alive at this moment.
-  public init(pid: Int32) { target = TargetFiles(pid: pid) }
+  public init(pid: Int32) {
+    target = TargetFiles(pid: pid)
+    perfMap = PerfMapFile(target: target)
+  }
+
+  /// What a reader of the names should know about where they come from.
+  public var notes: [String] { [perfMap.note].compactMap { $0 } }
 
   /// Takes over the process's memory map. Mappings that are gone are remembered as long as nothing new
   /// lies in their place: stacks taken before still point into them.
   public func update(mappings new: [SymbolMapping]) {
+    perfMap.lookAgain()
     var result: [SymbolMapping] = []
     for mapping in new.sorted(by: { $0.start < $1.start }) where mapping.start < mapping.end {
       if let last = result.last, last.overlaps(mapping) { continue }
@@ -67,9 +75,16 @@ public final class Symbolizer {
   /// itself. Never empty; what cannot be named has at least its address.
   public func frames(for returnAddress: UInt64) -> [Frame] {
     if let known = cache[returnAddress] { return known }
+    // Generated code comes and goes, so its names are not cached.
+    let mapping = mapping(at: returnAddress &- 1)
+    let mayBeGenerated = mapping?.mayBeGenerated ?? true
+    if mayBeGenerated, let name = perfMap.name(at: returnAddress &- 1) {
+      return [Frame(address: returnAddress, function: name)]
+    }
     drip_file_guard_enter()
     defer { drip_file_guard_leave() }
     let result = resolve(returnAddress)
+    if mayBeGenerated { return result }
     if cache.count >= Self.maximumCached { cache.removeAll(keepingCapacity: true) }
     cache[returnAddress] = result
     return result

@@ -80,11 +80,17 @@ final class ProfileBuilder {
       capture: CaptureInfo(
         startUnixNanoseconds: startUnixNanoseconds, seconds: snapshot.elapsedSeconds, kernel: kernelRelease,
         backend: session.capture.backend.title, ended: ended, filters: filters,
-        oneTrap: oneTrap.sorted(), notes: await session.allNotes()),
+        oneTrap: oneTrap.sorted(), notes: await session.allNotes() + symbolNotes(targets)),
       processes: processes.map(\.target), totals: ranking.totals, losses: losses, table: snapshot.table,
       sites: sites, omittedSites: ranking.omittedSites, omittedBytes: ranking.omittedBytes,
       omittedCount: ranking.omittedCount, mapped: mapped, hasHeap: session.domain.includesHeap,
       checks: checks)
+  }
+
+  private func symbolNotes(_ targets: [Int: Target]) -> [String] {
+    symbolizers.sorted { $0.key < $1.key }.flatMap { number, symbolizer in
+      symbolizer.notes.map { "pid \(targets[number]?.pid ?? 0): \($0)" }
+    }
   }
 
   private func site(
