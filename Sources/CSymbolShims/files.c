@@ -33,18 +33,23 @@ int drip_open_regular(int directory, const char *path) {
   return reopen_regular(openat(directory, path, O_PATH | O_CLOEXEC));
 }
 
-int drip_open_in_root(int root, const char *path) {
+static int open_in_root(int root, const char *path, int flags) {
   // RESOLVE_IN_ROOT makes absolute links and ".." stay in the target's tree; through a plain path
   // below /proc/PID/root an absolute link would lead into ours.
-  struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT};
+  struct open_how how = {.flags = (uint64_t)(O_PATH | O_CLOEXEC | flags), .resolve = RESOLVE_IN_ROOT};
   int bare = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
   if (bare < 0 && errno == ENOSYS) {
     // Before Linux 5.6. What is opened is a regular file all the same.
     while (*path == '/') path++;
-    bare = openat(root, path, O_PATH | O_CLOEXEC);
+    bare = openat(root, path, O_PATH | O_CLOEXEC | flags);
   }
   return reopen_regular(bare);
 }
+
+int drip_open_in_root(int root, const char *path) { return open_in_root(root, path, 0); }
+
+// With O_PATH and O_NOFOLLOW a link is opened itself, and is no regular file.
+int drip_open_in_root_itself(int root, const char *path) { return open_in_root(root, path, O_NOFOLLOW); }
 
 int drip_file_crc32(int fd, uint32_t *crc) {
   uint32_t table[256];

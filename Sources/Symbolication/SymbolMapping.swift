@@ -35,6 +35,13 @@ public struct SymbolMapping: Sendable, Hashable {
     return path.hasSuffix(mark) ? String(path.dropLast(mark.count)) : path
   }
 
+  /// Memory that a runtime may have written code to: without a file, or with one that exists for its pages only.
+  var mayBeGenerated: Bool {
+    executable
+      && (path.isEmpty || path == "/dev/zero (deleted)" || path.hasPrefix("/memfd:")
+        || path.hasPrefix("[anon") || path == "[heap]")
+  }
+
   func overlaps(_ other: SymbolMapping) -> Bool { start < other.end && other.start < end }
 }
 

@@ -13,6 +13,7 @@ public final class Symbolizer {
   private let target: TargetFiles
   private let store: SymbolStore
   private var history = MappingHistory()
+  private let perfMap: PerfMapFile
   private var opened: [SymbolMapping: Module] = [:]
   /// What an address means depends on what lay there.
   private var cache: [Place: [Frame]] = [:]
@@ -36,6 +37,7 @@ public final class Symbolizer {
   /// Symbols of the process with this id, which should be alive at this moment.
   public init(pid: Int32, store: SymbolStore = SymbolStore()) {
     target = TargetFiles(pid: pid)
+    perfMap = PerfMapFile(target: target)
     self.store = store
   }
 
@@ -43,8 +45,12 @@ public final class Symbolizer {
   /// named by what lay there then.
   public var epoch: Int { history.epoch }
 
+  /// What a reader of the names should know about where they come from.
+  public var notes: [String] { [perfMap.note].compactMap { $0 } }
+
   /// Takes over the process's memory map. What was mapped before is remembered: stacks taken before point into it.
   public func update(mappings: [SymbolMapping]) {
+    perfMap.lookAgain()
     let before = history.epoch
     history.update(mappings)
     guard history.epoch != before else { return }
@@ -66,14 +72,19 @@ public final class Symbolizer {
   public func frames(for returnAddress: UInt64, in epoch: Int? = nil) -> [Frame] {
     // The call is before the address to which it returns, which may belong to the next line or function.
     let call = returnAddress &- 1
-    guard returnAddress > 0, let mapping = history.mapping(at: call, in: epoch ?? history.epoch) else {
-      return [Frame(address: returnAddress)]
+    let mapped = history.mapping(at: call, in: epoch ?? history.epoch)
+    // Generated code comes and goes, so its names are not cached.
+    let mayBeGenerated = mapped?.mayBeGenerated ?? true
+    if mayBeGenerated, returnAddress > 0, let name = perfMap.name(at: call) {
+      return [Frame(address: returnAddress, function: name)]
     }
+    guard returnAddress > 0, let mapping = mapped else { return [Frame(address: returnAddress)] }
     let place = Place(address: returnAddress, mapping: mapping)
     if let known = cache[place] { return known }
     drip_file_guard_enter()
     defer { drip_file_guard_leave() }
     let result = resolve(returnAddress, call, mapping)
+    if mayBeGenerated { return result }
     if cache.count >= Self.maximumCached { cache.removeAll(keepingCapacity: true) }
     cache[place] = result
     return result

@@ -20,10 +20,15 @@ struct OpenFile: ~Copyable {
 /// Why a file of the target cannot be used.
 struct OpenFailure: Error {
   let reason: String
+  /// There is no such file.
+  var isMissing = false
 
   init(_ reason: String) { self.reason = reason }
 
-  init(errno code: Int32) { reason = code == EINVAL ? "not a regular file" : String(cString: strerror(code)) }
+  init(errno code: Int32) {
+    reason = code == EINVAL ? "not a regular file" : String(cString: strerror(code))
+    isMissing = code == ENOENT
+  }
 }
 
 /// The files of one process, in its own mount namespace. The two directories are opened once: they stay
@@ -71,5 +76,22 @@ final class TargetFiles {
     guard root >= 0 else { return nil }
     let result = drip_open_in_root(root, path)
     return result >= 0 ? OpenFile(result) : nil
+  }
+
+  /// A perf map by its path in the target's own tree; links are not followed.
+  func openPerfMap(_ path: String) throws(OpenFailure) -> OpenFile {
+    let result = root >= 0 ? drip_open_in_root_itself(root, path) : -ENOENT
+    guard result >= 0 else { throw OpenFailure(errno: -result) }
+    return OpenFile(result)
+  }
+
+  /// The first bytes of /proc/PID/status; empty once the process has gone.
+  func status() -> [UInt8] {
+    let descriptor = process >= 0 ? openat(process, "status", O_RDONLY | O_CLOEXEC) : -1
+    guard descriptor >= 0 else { return [] }
+    let file = OpenFile(descriptor)
+    var bytes = [UInt8](repeating: 0, count: 8192)
+    let count = read(file.descriptor, &bytes, bytes.count)
+    return Array(bytes.prefix(max(count, 0)))
   }
 }

@@ -93,11 +93,18 @@ final class ProfileBuilder {
       capture: CaptureInfo(
         startUnixNanoseconds: startUnixNanoseconds, seconds: snapshot.elapsedSeconds, kernel: kernelRelease,
         backend: session.capture.backend.title, ended: ended, filters: filters + view.descriptions,
-        oneTrap: oneTrap.sorted(), notes: await session.allNotes() + DebugServers.notes),
+        oneTrap: oneTrap.sorted(), notes: await session.allNotes() + DebugServers.notes + symbolNotes(targets)
+      ),
       processes: processes.map(\.target), totals: ranking.totals, losses: losses, table: snapshot.table,
       sites: heap.sites, omittedSites: heap.omittedSites, omittedBytes: heap.omittedBytes,
       omittedCount: heap.omittedCount, mapped: mapped, hasHeap: session.domain.includesHeap, checks: checks,
       stacks: StackCounts(snapshot.sites, depth: session.capture.depth), view: summary)
+  }
+
+  private func symbolNotes(_ targets: [Int: Target]) -> [String] {
+    symbolizers.sorted { $0.key < $1.key }.flatMap { number, symbolizer in
+      symbolizer.notes.map { "pid \(targets[number]?.pid ?? 0): \($0)" }
+    }
   }
 
   private func sites(_ ranking: Ranking, _ targets: [Int: Target]) async -> [Site] {

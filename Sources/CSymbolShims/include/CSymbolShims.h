@@ -16,6 +16,9 @@ size_t drip_demangle_confined(enum drip_language language, const char *name, cha
 // Returns a descriptor, or -errno. Nothing but regular files is ever really opened.
 int drip_open_in_root(int root, const char *path);
 
+// The same, but what the path names must be a regular file itself, not a link to one.
+int drip_open_in_root_itself(int root, const char *path);
+
 // As above, relative to `directory` in the ordinary way; follows magic links (/proc/PID/map_files/…).
 int drip_open_regular(int directory, const char *path);
 
