@@ -48,7 +48,7 @@ public enum TopTable {
         "allocs \(Quantities.count(totals.allocs))", "frees \(Quantities.count(totals.frees))",
         "tables \(Quantities.bytes(profile.table.bytes))",
       ] + (partial.isEmpty ? [] : ["stacks \(partial)"])
-      + (profile.view.folded.map { ["folded \($0)"] } ?? [])).joined(separator: "   ")
+      + (profile.view.folded.map { [$0] } ?? [])).joined(separator: "   ")
   }
 
   /// The sum stands first, so that a narrow terminal cannot hide that something was lost.

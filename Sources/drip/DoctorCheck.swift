@@ -3,14 +3,20 @@ import Probes
 import Processes
 import Profile
 
-/// The self-check of stacks that `drip doctor -p PID` makes on the live process.
-enum DoctorCheck {
+/// What `drip doctor -p PID` tries on the live process: the self-check of stacks, and the trials of one-trap sites.
+struct DoctorCheck {
+  let checks: StackChecks
+  /// Functions that came to be counted by their inner sites.
+  let oneTrap: [String]
+  /// What the capture has to say, contradictions in a trial above all.
+  let notes: [String]
+
   private static let seconds = 2.0
   /// Stacks that are enough: each holds the process up for a few us.
   private static let enough: UInt64 = 2000
 
-  /// Watches the process for a short time and unwinds its stacks twice.
-  static func run(_ target: TargetProcess, _ plan: ProbePlan, cpus: Int) async throws -> StackChecks {
+  /// Watches the process for a short time, unwinds its stacks twice, and lets trials be decided.
+  static func run(_ target: TargetProcess, _ plan: ProbePlan, cpus: Int) async throws -> DoctorCheck {
     Waiter.catchSignals()
     let options = CaptureOptions(maxLive: 1 << 16, maxSites: 1 << 14, checkStacksEvery: 1)
     let capture = try LiveCapture(target: target, plan: plan, options: options, cpus: cpus)
@@ -25,8 +31,9 @@ enum DoctorCheck {
       try await check.run(capture, [0: target])
       changes = await capture.maintain()
     }
+    let oneTrap = await capture.oneTrapFunctions(of: 0).sorted()
     await capture.detach()
     let losses = try await capture.snapshot().losses
-    return check.figures(losses)
+    return DoctorCheck(checks: check.figures(losses), oneTrap: oneTrap, notes: await capture.notes)
   }
 }

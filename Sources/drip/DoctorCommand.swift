@@ -112,7 +112,7 @@ struct Doctor: AsyncParsableCommand {
     for file in plan.files {
       for function in file.oneTrap {
         let places = function.sites.map {
-          "+0x" + String($0.site.offset, radix: 16) + " " + $0.site.instruction
+          Self.offset($0.site.offset) + " " + $0.site.instruction
         }
         sheet.add(
           .works, "one trap", "\(function.names.first ?? "a function"): \(places.joined(separator: ", "))",
@@ -124,12 +124,25 @@ struct Doctor: AsyncParsableCommand {
     }
   }
 
-  /// Whether another unwinder sees the stacks as drip does.
+  /// Bytes from the function's first one; parts of a function may stand before it.
+  private static func offset(_ offset: UInt64) -> String {
+    let signed = Int64(bitPattern: offset)
+    return (signed < 0 ? "-0x" : "+0x") + String(signed.magnitude, radix: 16)
+  }
+
+  /// Whether the trials of one-trap sites end well, and another unwinder sees the stacks as drip does.
   private func addCheck(
     _ target: TargetProcess, _ plan: ProbePlan, _ facts: SystemFacts, _ sheet: inout DoctorSheet
   ) async {
     do {
-      let checks = try await DoctorCheck.run(target, plan, cpus: facts.possibleCPUs)
+      let outcome = try await DoctorCheck.run(target, plan, cpus: facts.possibleCPUs)
+      let checks = outcome.checks
+      if !outcome.oneTrap.isEmpty {
+        sheet.add(
+          .works, "trial", "\(outcome.oneTrap.joined(separator: ", ")): counted by the sites inside"
+        )
+      }
+      for note in outcome.notes { sheet.add(.note, "trial", displayable(note)) }
       if checks.checked == 0 {
         sheet.add(.note, "stack check", "the process allocated nothing while drip looked")
       } else {

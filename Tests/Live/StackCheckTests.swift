@@ -160,5 +160,7 @@ struct StackCheckTests {
     let line = text.split(separator: "\n").first { $0.contains("stack check: ") }
     #expect(line?.contains("stacks are the same by libdwfl (100.00 %)") == true, "\(text)")
     #expect(line?.contains("100.00 % reach the root") == true, "\(text)")
+    #expect(text.contains("trial: malloc: counted by the sites inside"), "\(text)")
+    #expect(!text.contains("0xffff"), "offsets before a function's first byte are negative")
   }
 }
