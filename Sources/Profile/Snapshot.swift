@@ -139,11 +139,14 @@ public struct Snapshot: Sendable, Hashable {
   public var mapped: [SiteCounts]
   public var losses: Losses
   public var table: TableUse
+  /// Outstanding objects by birth; nil where nobody asked for it.
+  public var cohorts: BirthCohorts?
 
   public init(
     elapsedSeconds: Double, sites: [SiteCounts], mapped: [SiteCounts] = [], losses: Losses = Losses(),
-    table: TableUse = TableUse()
+    table: TableUse = TableUse(), cohorts: BirthCohorts? = nil
   ) {
+    self.cohorts = cohorts
     self.elapsedSeconds = elapsedSeconds
     self.sites = sites
     self.mapped = mapped
