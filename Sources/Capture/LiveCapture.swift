@@ -16,7 +16,7 @@ public actor LiveCapture {
     case mapped(Int)
   }
 
-  private struct Traced {
+  struct Traced {
     let process: TargetProcess
     var plan: ProbePlan
     let slot: Int
@@ -35,12 +35,14 @@ public actor LiveCapture {
   /// Kernel memory of the tables in bytes.
   public nonisolated let tableBytes: Int
   private let options: CaptureOptions
-  private var kernel: KernelHalf
+  private(set) var kernel: KernelHalf
   private var library: UnwindLibrary
-  private var traced: [Int: Traced] = [:]
+  private(set) var traced: [Int: Traced] = [:]
   private var nextNumber = 0
   private var generation: UInt32 = 0
   private let startNanoseconds: UInt64
+  /// Sites whose Python frames were told of.
+  var toldPython: Set<UInt32> = []
   /// Frames of sites that were read; a site's frames never change.
   private var stacks: [UInt32: CallStack] = [:]
   private var probeNotes: [String] = []
@@ -128,6 +130,7 @@ public actor LiveCapture {
     let pid = target.identity.pid
     guard let number = freeNumber() else { throw .tooManyProcesses(limit: kernel.layout.processes) }
     let slot = number & (kernel.layout.processes - 1)
+    follow(slot: slot, python: nil)
     var image = ProcessImage(pid: pid, slot: slot)
     image.scan(&library)
     library.install(into: kernel, isBeforeAttach: true)

@@ -45,6 +45,8 @@ final class ProfileBuilder {
     _ snapshot: Snapshot, sort: SortKey, limit: Int?, isAgeFiltered: Bool, includesIdle: Bool = false,
     growth: [UInt32: Double], filters: [String], ended: String?
   ) async -> HeapProfile {
+    // Stacks that came since the last look; later there may be nobody to ask.
+    await session.python?.learn(session.capture, session.running)
     let ranking = Ranking(
       snapshot, by: sort, limit: limit, isAgeFiltered: isAgeFiltered, includesIdle: includesIdle,
       growth: growth)
@@ -97,7 +99,11 @@ final class ProfileBuilder {
     _ entry: Ranking.Entry, _ targets: [Int: Target], _ losses: inout Losses
   ) async -> Site {
     let stack = await session.capture.stack(of: entry.site.id)
-    let frames = stack.addresses.flatMap { symbolizers[entry.site.process]?.frames(for: $0) ?? [] }
+    let native = PythonFrames.native(stack.addresses, isPython: session.python != nil)
+    var frames = native.flatMap { symbolizers[entry.site.process]?.frames(for: $0) ?? [] }
+    if let python = session.python?.stack(of: entry.site.id) {
+      frames = PythonFrames.merge(native: frames, python: python)
+    }
     losses[.unsymbolisedFrames] += UInt64(frames.count { $0.function == nil })
     return Site(
       pid: targets[entry.site.process]?.pid ?? 0, outstandingBytes: entry.outstandingBytes,

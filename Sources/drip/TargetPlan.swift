@@ -41,7 +41,7 @@ enum TargetPlan {
     return plan
   }
 
-  private static func open(_ module: MappedModule, pid: Int32) throws -> (path: String, elf: ELFFile) {
+  static func open(_ module: MappedModule, pid: Int32) throws -> (path: String, elf: ELFFile) {
     guard let mapping = module.mappings.first else {
       throw ProcessError.unreadable(pid: pid, path: module.path, code: ENOENT)
     }
@@ -66,7 +66,7 @@ enum TargetPlan {
   }
 
   /// What is added to an address of the file to have the one in the process.
-  private static func bias(of module: MappedModule, _ elf: ELFFile) -> UInt64? {
+  static func bias(of module: MappedModule, _ elf: ELFFile) -> UInt64? {
     guard let mapping = module.mappings.first(where: { $0.permissions.contains(.execute) }),
       let address = elf.address(ofFileOffset: mapping.fileOffset)
     else { return nil }
