@@ -1,4 +1,5 @@
 internal import CElfutils
+internal import Glibc
 
 /// The functions of one file by address. libdwfl's own look-up scans all symbols each time (about a
 /// millisecond); this is a sorted array of 16 bytes a function and a bisection.
