@@ -61,7 +61,8 @@ __noinline int python_frames(struct drip_scratch *s, __u32 process)
 	__u64 *current, state = 0, thread = 0, frame = 0;
 	__u32 index = process & process_mask;
 
-	if (!s)
+	/* The verifier looks at every function, called or not: this spares it the rest where nothing is wanted. */
+	if (!s || !python_on)
 		return 0;
 	s->marked = 0;
 	current = bpf_map_lookup_elem(&pythons, &index);
@@ -82,10 +83,11 @@ __noinline int python_frames(struct drip_scratch *s, __u32 process)
 
 		if (!frame || bpf_probe_read_user(&f, sizeof(f), (void *)(frame + DRIP_PYTHON_FRAME_CODE)))
 			break;
-		/* A frame that has not begun points before its code. */
+		/* A frame that has not begun points before its code. What has no room becomes all ones; without a branch,
+		 * which the verifier would follow twice in each turn. */
 		unit = ((__s64)(f.instruction - f.code - DRIP_PYTHON_CODE_UNITS) >> 1) + 1;
-		if (unit >> DRIP_PYTHON_UNIT_BITS)
-			unit = (1ULL << DRIP_PYTHON_UNIT_BITS) - 1;
+		unit |= (__u64)((__s64)-(unit >> DRIP_PYTHON_UNIT_BITS) >> 63);
+		unit &= (1ULL << DRIP_PYTHON_UNIT_BITS) - 1;
 		word = 1ULL << DRIP_PYTHON_MARK | (__u64)(f.is_entry & 1) << DRIP_PYTHON_ENTRY |
 			unit << DRIP_PYTHON_UNIT | (f.code >> 3 & ((1ULL << DRIP_PYTHON_UNIT) - 1));
 		s->frame[i] = word;
