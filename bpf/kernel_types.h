@@ -37,7 +37,18 @@ struct uprobe_task {
 	struct return_instance *return_instances;
 };
 
+/* A thread's number in each of the namespaces that it is in. */
+struct upid {
+	int nr;
+};
+
+struct pid {
+	unsigned int level;
+	struct upid numbers[1];
+};
+
 struct task_struct {
+	struct pid *thread_pid;
 	int pid;
 	int tgid;
 	struct uprobe_task *utask;

@@ -41,15 +41,16 @@ static __always_inline __u32 site_of_stack(struct drip_scratch *s, __u32 process
 
 	if (!p || !m)
 		return DRIP_NO_SITE;
-	if (memo_holds(m, s, process, p->generation)) {
+	/* What Python runs is not told by the words of the stack. */
+	if (!python_on && memo_holds(m, s, process, p->generation)) {
 		site = m->site;
 		end = m->end;
 	} else {
-		walk(s, p);
+		walk(s, p, process);
 		is_walked = true;
 		site = site_of(s, process);
 		end = s->end;
-		if (site != DRIP_NO_SITE)
+		if (!python_on && site != DRIP_NO_SITE)
 			memo_write(m, s, process, p->generation, site);
 	}
 	check_stack(s, process, site, end, is_walked);

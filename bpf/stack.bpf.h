@@ -241,19 +241,14 @@ static __always_inline bool push_frame(struct drip_scratch *s, __u64 address)
 {
 	__u32 n = s->count;
 
-	if (n >= max_frames || n >= DRIP_FRAMES) {
+	if (n >= max_frames + (python_on ? s->marked : 0) || n >= DRIP_FRAMES) {
 		s->end = DRIP_END_TRUNCATED;
 		return true;
 	}
 	OPAQUE(n);
 	s->frame[n & (DRIP_FRAMES - 1)] = address;
 	s->count = n + 1;
-	s->last_hash = s->hash;
-	s->last_check = s->check;
-	s->hash = (s->hash ^ address) * 0x9E3779B97F4A7C15ULL;
-	s->hash ^= s->hash >> 29;
-	s->check = (s->check + address) * 0xD6E8FEB86659FD93ULL;
-	s->check ^= s->check >> 32;
+	add_to_identity(s, address);
 	return false;
 }
 
@@ -353,7 +348,7 @@ __noinline int unwind_step(struct drip_scratch *s, struct drip_process *p)
 				return 0;
 			}
 			/* A pc outside of every executable mapping: what led here was not a return address. */
-			if (s->count > 1)
+			if (s->count > 1 + (python_on ? s->marked : 0))
 				s->count -= 1;
 			s->end = DRIP_END_BROKEN;
 			return 1;
@@ -496,7 +491,7 @@ static __always_inline void scratch_release(struct drip_scratch *s)
 }
 
 /* Walks the stack of a function that is about to be returned to at s->start_pc. */
-static __always_inline void walk(struct drip_scratch *s, struct drip_process *p)
+static __always_inline void walk(struct drip_scratch *s, struct drip_process *p, __u32 process)
 {
 	s->count = 0;
 	s->end = DRIP_END_TRUNCATED;
@@ -510,6 +505,8 @@ static __always_inline void walk(struct drip_scratch *s, struct drip_process *p)
 	s->fp_at = DRIP_FP_FROM_START;
 	s->uses_fp = 0;
 	s->pc = s->start_pc - 1;
+	if (python_on)
+		python_frames(s, process);
 	if (push_frame(s, s->start_pc))
 		return;
 	for (int i = 0; i < DRIP_FRAMES; i += 8)

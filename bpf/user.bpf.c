@@ -23,6 +23,7 @@
 #include "sampling.bpf.h"
 #include "sites.bpf.h"
 #include "inflight.bpf.h"
+#include "python.bpf.h"
 #include "stack.bpf.h"
 #include "memo.bpf.h"
 #include "inner.bpf.h"

@@ -39,9 +39,11 @@ extension ELFFile {
   /// in it from .symtab, which is all that a static program has, and from MiniDebugInfo, which some distributions
   /// leave in its place. Of several symbols of one name the first global one wins, else the last local one:
   /// linkers put what they have hidden behind what was local before. Throws `truncated` for tables outside of the
-  /// file or over 256 MiB, and what reading throws.
-  public func symbols(named names: Set<String>) throws(BinaryError) -> [String: ELFSymbol] {
-    let search = SymbolSearch(names: names)
+  /// file or over 256 MiB, and what reading throws. `isData`: the symbols of variables instead.
+  public func symbols(
+    named names: Set<String>, isData: Bool = false
+  ) throws(BinaryError) -> [String: ELFSymbol] {
+    let search = SymbolSearch(names: names, isData: isData)
     var found: [String: ELFSymbol] = [:]
     let exported = dynamicSymbolTable() ?? table(ofType: Section.dynamicSymbols)
     if let exported {

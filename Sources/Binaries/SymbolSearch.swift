@@ -13,7 +13,11 @@ struct SymbolSearch {
   /// The names by their last byte, so that most strings are compared with few.
   private let byLastByte: [[Int]]
 
-  init(names: Set<String>) {
+  /// Variables are looked for, not functions.
+  private let isData: Bool
+
+  init(names: Set<String>, isData: Bool = false) {
+    self.isData = isData
     self.names = names.filter { !$0.isEmpty }.map { Array($0.utf8) }
     longest = self.names.map(\.count).max() ?? 0
     shortest = self.names.map(\.count).min() ?? .max
@@ -87,8 +91,9 @@ struct SymbolSearch {
           let type = part[entry + 4] & 15
           let section = UInt16(littleEndian: part.loadUnaligned(fromByteOffset: entry + 6, as: UInt16.self))
           let address = UInt64(littleEndian: part.loadUnaligned(fromByteOffset: entry + 8, as: UInt64.self))
-          // STT_FUNC or STT_GNU_IFUNC, and not SHN_UNDEF: a non-PIE program gives an address to what it imports.
-          guard type == 2 || type == 10, section != 0, address != 0 else { continue }
+          // STT_OBJECT, or STT_FUNC or STT_GNU_IFUNC, and not SHN_UNDEF: a non-PIE program gives an address to what
+          // it imports.
+          guard isData ? type == 1 : type == 2 || type == 10, section != 0, address != 0 else { continue }
           let text = String(decoding: names[index], as: UTF8.self)
           // STB_LOCAL is 0.
           let isLocal = part[entry + 4] >> 4 == 0

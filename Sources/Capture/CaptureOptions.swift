@@ -44,13 +44,16 @@ public struct CaptureOptions: Sendable, Hashable {
   public var usesUnwindTables: Bool
   /// One stack in so many is handed out for the self-check; 0: none.
   public var checkStacksEvery: Int
+  /// Walks the frames of Python, too, in processes where `LiveCapture.follow(python:)` says how. Experimental.
+  public var walksPython: Bool
 
   public init(
     minSize: UInt64 = 0, maxSize: UInt64 = .max, maxLive: Int = 1 << 20, maxSites: Int = 1 << 15,
     maxFrames: Int = 128, sampling: ByteSampling = .everything, domain: MemoryDomain = .heap,
     maxProcesses: Int = 1,
     usesOneTrap: Bool = true, backend: Backend? = nil,
-    usesUnwindTables: Bool = true, checkStacksEvery: Int = 0
+    usesUnwindTables: Bool = true, checkStacksEvery: Int = 0,
+    walksPython: Bool = false
   ) {
     self.minSize = minSize
     self.maxSize = maxSize
@@ -64,5 +67,6 @@ public struct CaptureOptions: Sendable, Hashable {
     self.backend = backend
     self.usesUnwindTables = usesUnwindTables
     self.checkStacksEvery = checkStacksEvery
+    self.walksPython = walksPython
   }
 }

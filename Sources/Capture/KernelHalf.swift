@@ -15,6 +15,7 @@ struct KernelHalf: ~Copyable {
   let frames: MappedArray
   let status: MappedArray
   let targets: MappedArray
+  let pythons: MappedArray
   let trials: MappedArray
   let inflight: MappedArray
   let processes: MappedArray
@@ -65,6 +66,7 @@ struct KernelHalf: ~Copyable {
     let frames = try object.map("frames").mapped()
     let status = try object.map("status").mapped()
     let targets = try object.map("targets").mapped(writable: true)
+    let pythons = try object.map("pythons").mapped(writable: true)
     let trials = try object.map("trials").mapped(writable: true)
     let inflight = try object.map("inflight").mapped(writable: true)
     let processes = try object.map("processes").mapped(writable: true)
@@ -84,6 +86,7 @@ struct KernelHalf: ~Copyable {
     self.frames = frames
     self.status = status
     self.targets = targets
+    self.pythons = pythons
     self.trials = trials
     self.inflight = inflight
     self.processes = processes
@@ -102,6 +105,7 @@ struct KernelHalf: ~Copyable {
     try object.map("checks").setMaxEntries(layout.checks)
     try object.map("scratch").setMaxEntries(layout.scratch)
     try object.map("targets").setMaxEntries(layout.processes)
+    try object.map("pythons").setMaxEntries(layout.processes)
     try object.map("tracked").setMaxEntries(layout.processes)
     try object.map("trials").setMaxEntries(layout.processes * Int(DRIP_FUNCTIONS))
     try object.map("processes").setMaxEntries(layout.processes * 2)
@@ -116,6 +120,7 @@ struct KernelHalf: ~Copyable {
       ("site_mask", UInt32(layout.sites - 1)),
       ("block_limit", UInt32(layout.frameBlocks)), ("max_frames", UInt32(options.maxFrames)),
       ("process_mask", UInt32(layout.processes - 1)), ("check_every", UInt32(options.checkStacksEvery)),
+      ("python_on", options.walksPython ? 1 : 0),
     ]
     let longs: [(name: String, value: UInt64)] = [
       ("epoch_ns", epochNanoseconds), ("min_size", options.minSize), ("max_size", options.maxSize),

@@ -16,7 +16,7 @@ public actor LiveCapture {
     case mapped(Int)
   }
 
-  private struct Traced {
+  struct Traced {
     let process: TargetProcess
     var plan: ProbePlan
     let slot: Int
@@ -36,13 +36,15 @@ public actor LiveCapture {
   public nonisolated let tableBytes: Int
   /// Frames kept of a stack.
   public nonisolated var depth: Int { options.maxFrames }
-  private nonisolated let options: CaptureOptions
-  private var kernel: KernelHalf
+  nonisolated let options: CaptureOptions
+  private(set) var kernel: KernelHalf
   private var library: UnwindLibrary
-  private var traced: [Int: Traced] = [:]
+  private(set) var traced: [Int: Traced] = [:]
   private var nextNumber = 0
   private var generation: UInt32 = 0
   private let startNanoseconds: UInt64
+  /// Sites whose Python frames were told of.
+  var toldPython: Set<UInt32> = []
   /// Frames of sites that were read; a site's frames never change.
   private var stacks: [UInt32: CallStack] = [:]
   private var probeNotes: [String] = []
@@ -132,6 +134,7 @@ public actor LiveCapture {
     let pid = target.identity.pid
     guard let number = freeNumber() else { throw .tooManyProcesses(limit: kernel.layout.processes) }
     let slot = number & (kernel.layout.processes - 1)
+    follow(slot: slot, python: nil)
     var image = ProcessImage(pid: pid, slot: slot)
     image.scan(&library)
     library.install(into: kernel, isBeforeAttach: true)

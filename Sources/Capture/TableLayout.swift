@@ -46,7 +46,8 @@ struct TableLayout: Sendable, Hashable {
       pages * MemoryLayout<drip_page>.stride + rowChunks * Int(DRIP_ROW_CHUNK_BYTES)
       + Int(DRIP_RULES) * MemoryLayout<drip_rule>.stride
     let perProcess =
-      2 * Int(DRIP_PROCESS_BYTES) + MemoryLayout<drip_target>.stride + Int(DRIP_FUNCTIONS)
+      2 * Int(DRIP_PROCESS_BYTES) + MemoryLayout<drip_target>.stride + MemoryLayout<UInt64>.stride
+      + Int(DRIP_FUNCTIONS)
       * Int(DRIP_TRIAL_BYTES)
     let working =
       scratch * Int(DRIP_SCRATCH_BYTES) + Int(DRIP_CALL_BUCKETS) * Int(DRIP_CALLS_BYTES)

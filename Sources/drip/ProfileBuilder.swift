@@ -56,6 +56,8 @@ final class ProfileBuilder {
     _ snapshot: Snapshot, sort: SortKey, limit: Int?, isAgeFiltered: Bool, includesIdle: Bool = false,
     growth: [UInt32: Double], filters: [String], ended: String?, view: StackView = StackView()
   ) async -> HeapProfile {
+    // Stacks that came since the last look; later there may be nobody to ask.
+    await session.python?.learn(session.capture, session.running)
     note(snapshot)
     // Names are found for what is shown only, unless the names decide that.
     let early = view.isPlain ? limit : nil
@@ -117,7 +119,11 @@ final class ProfileBuilder {
     let stack = await session.capture.stack(of: entry.site.id)
     let symbolizer = symbolizers[entry.site.process]
     let epoch = epochs[entry.site.id]
-    let frames = stack.addresses.flatMap { symbolizer?.frames(for: $0, in: epoch) ?? [] }
+    let native = PythonFrames.native(stack.addresses, isPython: session.python != nil)
+    var frames = native.flatMap { symbolizer?.frames(for: $0, in: epoch) ?? [] }
+    if let python = session.python?.stack(of: entry.site.id) {
+      frames = PythonFrames.merge(native: frames, python: python)
+    }
     return Site(
       pid: targets[entry.site.process]?.pid ?? 0, outstandingBytes: entry.outstandingBytes,
       outstandingCount: entry.outstandingCount, allocs: entry.site.allocs, frees: entry.site.frees,

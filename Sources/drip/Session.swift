@@ -27,6 +27,8 @@ final class Session {
   private var children: ChildFollower?
   /// Nil unless stacks are to be checked.
   private let selfCheck: SelfCheck?
+  /// Nil unless Python's functions are to be shown.
+  let python: PythonNames?
 
   private init(
     capture: LiveCapture, running: [Int: TargetProcess], notes: [String], keepsEnded: Bool,
@@ -41,6 +43,7 @@ final class Session {
     domain = options.domain
     selection = options.selection
     selfCheck = options.checkStacks > 0 ? SelfCheck() : nil
+    python = options.python ? PythonNames() : nil
     windows = options.duty?.schedule(from: monotonicNanoseconds())
   }
 
@@ -89,6 +92,7 @@ final class Session {
           capture: capture, running: [0: target], notes: plan.notes, keepsEnded: keepsEnded, options: options,
           planner: planner)
         made.learn(plan)
+        await made.followPython(0, target)
         session = made
       } catch  where !options.pids.contains(pid) {
         failures.append("pid \(pid) is not watched: \(error)")
@@ -119,7 +123,16 @@ final class Session {
     running[number] = target
     notes += plan.notes
     learn(plan)
+    await followPython(number, target)
     onAdd?(number, target)
+  }
+
+  private func followPython(_ number: Int, _ target: TargetProcess) async {
+    guard let python else { return }
+    switch python.find(target.identity.pid, number: number) {
+    case .found(let runtime): await capture.follow(number, python: runtime)
+    case .none(let reason): notes.append("--python: pid \(target.identity.pid): \(reason)")
+    }
   }
 
   /// Follows what has become of the processes, and finds those that belong to them now. False once none is left.
@@ -127,6 +140,7 @@ final class Session {
     try await handleChildren()
     // First, while the processes are there whose stacks these are.
     try await selfCheck?.run(capture, running)
+    await python?.learn(capture, running)
     for change in await capture.maintain() {
       switch change {
       case .exited(let number):
@@ -265,6 +279,8 @@ final class Session {
     var next = atLatest
     // Its ring buffer holds some 220 stacks.
     if selfCheck != nil { next = min(next, monotonicSeconds() + 0.02) }
+    // Code objects come and go, and processes end.
+    if python != nil { next = min(next, monotonicSeconds() + 0.05) }
     if await capture.isOnTrial { next = min(next, monotonicSeconds() + 0.05) }
     if let change = windows?.state(at: monotonicNanoseconds()).nextChange {
       next = min(next, Double(change) / 1e9)

@@ -126,6 +126,9 @@ struct TargetOptions: ParsableArguments {
     help: "Unwind one stack in so many a second time, by libdwfl, and tell how many agree; 0: none.")
   var checkStacks: Int = 0
 
+  @Flag(help: "Show the functions of CPython 3.11 in its stacks (experimental).")
+  var python = false
+
   @Flag(help: "Follow frame pointers only, without the target's call frame information.")
   var noUnwindTables = false
 
@@ -147,6 +150,9 @@ struct TargetOptions: ParsableArguments {
     }
     guard (0...1_000_000_000).contains(checkStacks) else {
       throw ValidationError("--check-stacks must be between 0 and 1000000000")
+    }
+    guard !python || checkStacks == 0 else {
+      throw ValidationError("--check-stacks cannot check stacks with the frames of --python")
     }
     guard (1...128).contains(depth) else { throw ValidationError("--depth must be between 1 and 128") }
     if let sampleBytes, ByteSampling(distance: sampleBytes.bytes) == nil {
@@ -178,6 +184,6 @@ struct TargetOptions: ParsableArguments {
       maxFrames: depth, sampling: sampleBytes.flatMap { ByteSampling(distance: $0.bytes) } ?? .everything,
       domain: domain,
       maxProcesses: processes, usesOneTrap: !noOneTrap,
-      backend: backend, usesUnwindTables: !noUnwindTables, checkStacksEvery: checkStacks)
+      backend: backend, usesUnwindTables: !noUnwindTables, checkStacksEvery: checkStacks, walksPython: python)
   }
 }

@@ -76,7 +76,7 @@ final class TargetPlan {
     return made
   }
 
-  private static func open(_ module: MappedModule, pid: Int32) throws -> (path: String, elf: ELFFile) {
+  static func open(_ module: MappedModule, pid: Int32) throws -> (path: String, elf: ELFFile) {
     let (path, bytes) = try bytes(module, pid: pid)
     return (path, try ELFFile(bytes))
   }
@@ -106,7 +106,7 @@ final class TargetPlan {
   }
 
   /// What is added to an address of the file to have the one in the process.
-  private static func bias(of module: MappedModule, _ elf: ELFFile) -> UInt64? {
+  static func bias(of module: MappedModule, _ elf: ELFFile) -> UInt64? {
     guard let mapping = module.mappings.first(where: { $0.permissions.contains(.execute) }),
       let address = elf.address(ofFileOffset: mapping.fileOffset)
     else { return nil }

@@ -327,6 +327,8 @@ struct drip_scratch {
 	drip_u32 hint;  /* words that the last walk here needed */
 	drip_u32 uses_fp; /* the walk depends on start_fp */
 	drip_u64 fp_at; /* where the frame pointer was read that nothing has depended on yet; or enum drip_fp_origin */
+	drip_u32 marked; /* frames that are Python's */
+	drip_u32 reserved;
 	drip_u32 reads; /* words that the walk depends on; more than DRIP_MEMO_WORDS: not to be remembered */
 	drip_u32 extent; /* words above start_sp that these reach to */
 	drip_u64 read_word[DRIP_MEMO_WORDS];
@@ -372,6 +374,28 @@ struct drip_memo {
 	drip_u16 end;    /* enum drip_end */
 	drip_u64 word[DRIP_MEMO_WORDS];
 	drip_u16 at[DRIP_MEMO_WORDS]; /* in bytes above sp */
+};
+
+/* A frame of CPython 3.11 in the list of a stack's frames: all of them stand before the native ones, innermost first.
+ * The mark, whether a C frame of the interpreter begins here, the code unit that runs (0: none yet; the largest: that
+ * or a later one) and the code object's address, which is a multiple of 8. */
+enum drip_python_word {
+	DRIP_PYTHON_MARK = 63,
+	DRIP_PYTHON_ENTRY = 62,
+	DRIP_PYTHON_UNIT = 44,
+	DRIP_PYTHON_UNIT_BITS = 18,
+	DRIP_PYTHON_FRAMES = 64, /* half of DRIP_FRAMES, so that native ones find room */
+};
+
+/* Where CPython 3.11 keeps what is needed, in bytes: Include/internal/pycore_runtime.h, Include/cpython/pystate.h,
+ * Include/internal/pycore_frame.h and Include/cpython/code.h of 3.11, for 64-bit machines. */
+enum drip_python_layout {
+	DRIP_PYTHON_RUNTIME_CURRENT = 576, /* _PyRuntimeState.gilstate.tstate_current */
+	DRIP_PYTHON_THREAD_CFRAME = 56,    /* PyThreadState.cframe */
+	DRIP_PYTHON_THREAD_ID = 160,       /* PyThreadState.native_thread_id */
+	DRIP_PYTHON_CFRAME_FRAME = 8,      /* _PyCFrame.current_frame */
+	DRIP_PYTHON_FRAME_CODE = 32,       /* _PyInterpreterFrame.f_code */
+	DRIP_PYTHON_CODE_UNITS = 184,      /* PyCodeObject.co_code_adaptive */
 };
 
 /* Sizes and offsets for Swift, which need not import the long arrays as tuples to know them. */
