@@ -55,7 +55,38 @@ static __always_inline __u64 own_thread_number(void)
 	return number;
 }
 
-/* Puts the Python frames of the current thread at the beginning of the frame list; how many. */
+/* Eight frames more; 0 once there are no more. Loops within loops, each in a function of its own, cost the verifier
+ * their sum and not their product. */
+__noinline int python_steps(struct drip_scratch *s)
+{
+	if (!s || !python_on)
+		return 0;
+	for (__u32 i = 0; i < 8; i++) {
+		struct python_frame f;
+		__u64 unit, word;
+		__u32 n = s->marked;
+
+		if (!s->python_frame || n >= DRIP_PYTHON_FRAMES ||
+		    bpf_probe_read_user(&f, sizeof(f), (void *)(s->python_frame + DRIP_PYTHON_FRAME_CODE)))
+			return 0;
+		/* A frame that has not begun points before its code. What has no room becomes all ones; without a branch,
+		 * which the verifier would follow twice in each turn. */
+		unit = ((__s64)(f.instruction - f.code - DRIP_PYTHON_CODE_UNITS) >> 1) + 1;
+		unit |= (__u64)((__s64)-(unit >> DRIP_PYTHON_UNIT_BITS) >> 63);
+		unit &= (1ULL << DRIP_PYTHON_UNIT_BITS) - 1;
+		word = 1ULL << DRIP_PYTHON_MARK | (__u64)(f.is_entry & 1) << DRIP_PYTHON_ENTRY |
+			unit << DRIP_PYTHON_UNIT | (f.code >> 3 & ((1ULL << DRIP_PYTHON_UNIT) - 1));
+		OPAQUE(n);
+		s->frame[n & (DRIP_PYTHON_FRAMES - 1)] = word;
+		s->marked = n + 1;
+		add_to_identity(s, word);
+		s->python_frame = f.previous;
+	}
+	return 1;
+}
+
+/* Puts the Python frames of the current thread at the beginning of the frame list. What has no room there leaves
+ * s->python_frame set. */
 __noinline int python_frames(struct drip_scratch *s, __u32 process)
 {
 	__u64 *current, state = 0, thread = 0, frame = 0;
@@ -65,6 +96,7 @@ __noinline int python_frames(struct drip_scratch *s, __u32 process)
 	if (!s || !python_on)
 		return 0;
 	s->marked = 0;
+	s->python_frame = 0;
 	current = bpf_map_lookup_elem(&pythons, &index);
 	if (!current || !*current)
 		return 0;
@@ -77,25 +109,11 @@ __noinline int python_frames(struct drip_scratch *s, __u32 process)
 	if (bpf_probe_read_user(&frame, 8, (void *)(state + DRIP_PYTHON_THREAD_CFRAME)) || !frame ||
 	    bpf_probe_read_user(&frame, 8, (void *)(frame + DRIP_PYTHON_CFRAME_FRAME)))
 		return 0;
-	for (__u32 i = 0; i < DRIP_PYTHON_FRAMES; i++) {
-		struct python_frame f;
-		__u64 unit, word;
-
-		if (!frame || bpf_probe_read_user(&f, sizeof(f), (void *)(frame + DRIP_PYTHON_FRAME_CODE)))
+	s->python_frame = frame;
+	for (__u32 i = 0; i < DRIP_PYTHON_FRAMES; i += 8)
+		if (!python_steps(s))
 			break;
-		/* A frame that has not begun points before its code. What has no room becomes all ones; without a branch,
-		 * which the verifier would follow twice in each turn. */
-		unit = ((__s64)(f.instruction - f.code - DRIP_PYTHON_CODE_UNITS) >> 1) + 1;
-		unit |= (__u64)((__s64)-(unit >> DRIP_PYTHON_UNIT_BITS) >> 63);
-		unit &= (1ULL << DRIP_PYTHON_UNIT_BITS) - 1;
-		word = 1ULL << DRIP_PYTHON_MARK | (__u64)(f.is_entry & 1) << DRIP_PYTHON_ENTRY |
-			unit << DRIP_PYTHON_UNIT | (f.code >> 3 & ((1ULL << DRIP_PYTHON_UNIT) - 1));
-		s->frame[i] = word;
-		s->count = i + 1;
-		s->marked = i + 1;
-		add_to_identity(s, word);
-		frame = f.previous;
-	}
+	s->count = s->marked;
 	return s->marked;
 }
 

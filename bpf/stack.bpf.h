@@ -444,11 +444,11 @@ unreadable:
 	return 1;
 }
 
-/* Eight frames; returns as unwind_step. The loop in a function of its own and the one around it cost the verifier
+/* Sixteen frames; returns as unwind_step. The loop in a function of its own and the one around it cost the verifier
  * their sum, not their product. */
 __noinline int unwind_steps(struct drip_scratch *s, struct drip_process *p)
 {
-	for (int i = 0; i < 8; i++)
+	for (int i = 0; i < 16; i++)
 		if (unwind_step(s, p))
 			return 1;
 	return 0;
@@ -509,9 +509,11 @@ static __always_inline void walk(struct drip_scratch *s, struct drip_process *p,
 		python_frames(s, process);
 	if (push_frame(s, s->start_pc))
 		return;
-	for (int i = 0; i < DRIP_FRAMES; i += 8)
+	for (int i = 0; i < DRIP_FRAMES; i += 16)
 		if (unwind_steps(s, p))
 			break;
+	if (python_on && s->python_frame && s->end == DRIP_END_COMPLETE)
+		s->end = DRIP_END_TRUNCATED;
 }
 
 #endif

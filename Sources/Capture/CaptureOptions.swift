@@ -28,7 +28,7 @@ public struct CaptureOptions: Sendable, Hashable {
   public var maxLive: Int
   /// Distinct call stacks; allocations of further ones lose their stack, not their count.
   public var maxSites: Int
-  /// Frames kept of a stack, at most 128.
+  /// Frames kept of a stack, at most 512.
   public var maxFrames: Int
   /// Which allocations are recorded, and what they stand for; all of them unless it is on.
   public var sampling: ByteSampling
@@ -49,7 +49,7 @@ public struct CaptureOptions: Sendable, Hashable {
 
   public init(
     minSize: UInt64 = 0, maxSize: UInt64 = .max, maxLive: Int = 1 << 20, maxSites: Int = 1 << 15,
-    maxFrames: Int = 128, sampling: ByteSampling = .everything, domain: MemoryDomain = .heap,
+    maxFrames: Int = 256, sampling: ByteSampling = .everything, domain: MemoryDomain = .heap,
     maxProcesses: Int = 1,
     usesOneTrap: Bool = true, backend: Backend? = nil,
     usesUnwindTables: Bool = true, checkStacksEvery: Int = 0,

@@ -4,7 +4,7 @@ public struct StackCounts: Sendable, Hashable {
   /// Frames kept of a stack; deeper ones are truncated.
   public var depth: Int
 
-  public init(depth: Int = 128) { self.depth = depth }
+  public init(depth: Int = 256) { self.depth = depth }
 
   /// Counts the stacks of all sites.
   public init(_ sites: [SiteCounts], depth: Int) {
@@ -21,7 +21,7 @@ public struct StackCounts: Sendable, Hashable {
   /// Stacks that do not reach the bottom.
   public var partial: UInt64 { counts.reduce(0) { $1.key == .complete ? $0 : $0 &+ $1.value } }
 
-  /// "1,234 complete, 3 truncated at 128 frames, 1 unreadable, 0 broken, 0 not stored"
+  /// "1,234 complete, 3 truncated at 256 frames, 1 unreadable, 0 broken, 0 not stored"
   public var summary: String { StackEnd.allCases.map(words).joined(separator: ", ") }
 
   /// The same of partial stacks alone, and only of reasons that occurred; empty if all stacks are whole.

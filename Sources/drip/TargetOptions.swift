@@ -113,8 +113,8 @@ struct TargetOptions: ParsableArguments {
   @Option(help: "Probe in windows only, ON/PERIOD (100ms/1s): cheap, but frees between windows are not seen.")
   var duty: DutyCycle?
 
-  @Option(help: "Frames to keep of a stack, at most 128.")
-  var depth: Int = 128
+  @Option(help: "Frames to keep of a stack, at most 512.")
+  var depth: Int = 256
 
   @Option(help: "Attach by session, multi or perf only, instead of the best that works.")
   var backend: Backend?
@@ -154,7 +154,7 @@ struct TargetOptions: ParsableArguments {
     guard !python || checkStacks == 0 else {
       throw ValidationError("--check-stacks cannot check stacks with the frames of --python")
     }
-    guard (1...128).contains(depth) else { throw ValidationError("--depth must be between 1 and 128") }
+    guard (1...512).contains(depth) else { throw ValidationError("--depth must be between 1 and 512") }
     if let sampleBytes, ByteSampling(distance: sampleBytes.bytes) == nil {
       throw ValidationError("--sample-bytes must be at most 4GiB")
     }

@@ -41,12 +41,12 @@ struct PythonTests {
   }
 
   /// Of the stacks that kept 20 objects of this size: the frames that are Python's, and those of the interpreter.
-  private func stack(_ dump: DumpJSON, size: UInt64) throws -> [DumpJSON.Frame] {
+  private func stack(_ dump: DumpJSON, size: UInt64, end: String = "complete") throws -> [DumpJSON.Frame] {
     // bytearray adds a zero. The interpreter takes another way through itself once a call has been made often
     // enough, so that there may be two stacks with the same Python frames.
     let sites = dump.sites.filter { $0.allocs > 0 && $0.outstanding_bytes == $0.allocs * (size + 1) }
     #expect(sites.reduce(0) { $0 + $1.allocs } == 20)
-    #expect(sites.allSatisfy { $0.stack_end == "complete" })
+    #expect(sites.allSatisfy { $0.stack_end == end })
     let stacks = sites.map { $0.frames.filter { $0.module == "[python]" || $0.function == Self.eval } }
     #expect(Set(stacks.map { $0.map { "\($0.function ?? "?"):\($0.line ?? 0)" } }).count == 1)
     return try #require(stacks.first)
@@ -69,13 +69,16 @@ struct PythonTests {
     #expect(
       generator.map(\.function) == ["Shop.generate", Self.eval, "Shop.consume", "<module>", Self.eval])
     #expect(generator.first?.line == (try line(of: "generate")))
-    // 64 of 83 find room; the rest is told of by the interpreter's frame.
-    let deep = try stack(dump, size: 7000)
-    #expect(deep.map(\.function) == ["leaf"] + [String](repeating: "deep", count: 63) + [Self.eval])
+    let deep = try stack(dump, size: 7000).map(\.function)
+    #expect(deep == ["leaf"] + [String](repeating: "deep", count: 81) + ["<module>", Self.eval])
+    // 128 of 153 find room; that the rest is missing is told.
+    let deeper = try stack(dump, size: 9000, end: "truncated").map(\.function)
+    #expect(deeper == ["leaf"] + [String](repeating: "deep", count: 127) + [Self.eval])
     // Thread.run calls through C.
     let thread = try stack(dump, size: 8000).map(\.function)
     #expect(Array(thread.prefix(4)) == ["leaf", "in_thread", Self.eval, "Thread.run"])
     #expect(Array(thread.suffix(2)) == ["Thread._bootstrap", Self.eval])
+    #expect(dump.losses["truncated_stacks"] == 40)
     #expect(dump.losses["total"] == 0)
   }
 

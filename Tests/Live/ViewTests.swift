@@ -36,7 +36,7 @@ struct ViewTests {
   @Test("stacks deeper than --depth are cut, counted and said to be")
   func depth() throws {
     let whole = try dump([])
-    #expect(try counts(whole, "stacks")["depth"] == 128)
+    #expect(try counts(whole, "stacks")["depth"] == 256)
     #expect(try counts(whole, "stacks")["truncated"] == 0)
     #expect((try counts(whole, "stacks")["complete"] ?? 0) > 0)
     #expect(try stacks(whole).contains { $0.functions.contains("main") })
@@ -46,6 +46,36 @@ struct ViewTests {
     #expect((ends["truncated"] ?? 0) > 0)
     #expect(ends["truncated"] == (try stacks(cut).count { $0.end == "truncated" }))
     #expect(try stacks(cut).allSatisfy { !$0.functions.contains("main") })
+  }
+
+  /// Frames called `descend` in the deepest stack of a program that goes so deep.
+  private func descents(of depth: Int, _ options: [String]) throws -> (count: Int, end: String, frames: Int) {
+    let program = try Child(DripBinary.workload("pairs"), ["100", "1", "\(depth)"])
+    try #require(program.waitForLine { $0 == "READY" } != nil)
+    let drip = try DripBinary.attach(
+      ["dump", "-p", "\(program.pid)", "--duration", "120s", "--format", "json"] + options)
+    program.send("GO")
+    try #require(program.waitForLine { $0 == "DONE" } != nil)
+    drip.signal(SIGINT)
+    let result = drip.finish()
+    try #require(result.status == 0, "\(result.errors)")
+    let root = try JSONSerialization.jsonObject(with: Data(result.output.utf8)) as? [String: Any]
+    let stacks = try stacks(try #require(root))
+    let deepest = try #require(stacks.max { $0.modules.count < $1.modules.count })
+    return (deepest.functions.count { $0 == "descend" }, deepest.end, deepest.modules.count)
+  }
+
+  @Test("deep stacks are whole: 240 calls by default, 490 when asked for; deeper ones are cut where --depth says")
+  func deep() throws {
+    let usual = try descents(of: 240, [])
+    #expect(usual.count == 241)
+    #expect(usual.end == "complete")
+    let deep = try descents(of: 490, ["--depth", "512"])
+    #expect(deep.count == 491)
+    #expect(deep.end == "complete")
+    let cut = try descents(of: 3000, ["--depth", "512"])
+    #expect(cut.frames == 512)
+    #expect(cut.end == "truncated")
   }
 
   @Test("--no-libc leaves the program's own frames, and no byte is lost by it")

@@ -20,8 +20,8 @@ struct StackCountsTests {
 
   @Test("no stacks at all")
   func none() {
-    #expect(StackCounts([], depth: 128).partial == 0)
+    #expect(StackCounts([], depth: 256).partial == 0)
     #expect(StackCounts().partialSummary.isEmpty)
-    #expect(StackCounts().summary.hasPrefix("0 complete, 0 truncated at 128 frames"))
+    #expect(StackCounts().summary.hasPrefix("0 complete, 0 truncated at 256 frames"))
   }
 }

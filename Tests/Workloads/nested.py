@@ -1,5 +1,5 @@
 """nested.py COUNT — Python functions that allocate and keep, COUNT times each: 5000 bytes below outer and map,
-6000 in a generator, 7000 below 80 calls, 8000 in a thread of their own. READY, line, "DONE", line."""
+6000 in a generator, 7000 below 80 calls, 9000 below 150, 8000 in a thread of their own. READY, line, "DONE", line."""
 import sys
 import threading
 
@@ -44,6 +44,7 @@ for _ in range(int(sys.argv[1])):
     outer(5000)  # MARK module
     Shop().consume(6000)
     deep(80, 7000)
+    deep(150, 9000)
     thread = threading.Thread(target=in_thread, args=(8000,))
     thread.start()
     thread.join()

@@ -71,7 +71,7 @@ enum {
 	DRIP_CALLS = 8,            /* calls in flight in a bucket */
 	DRIP_CALL_BITS = 10,
 	DRIP_CALL_BUCKETS = 1 << DRIP_CALL_BITS,
-	DRIP_FRAMES = 128,         /* deepest stack stored */
+	DRIP_FRAMES = 512,         /* deepest stack stored */
 	DRIP_BLOCK_FRAMES = 16,    /* frames in one block of the frame store */
 	DRIP_SITE_PROBES = 128,    /* slots tried for a site before it counts as full */
 	DRIP_WINDOW = 1024,        /* words of user stack kept at once */
@@ -327,6 +327,7 @@ struct drip_scratch {
 	drip_u32 hint;  /* words that the last walk here needed */
 	drip_u32 uses_fp; /* the walk depends on start_fp */
 	drip_u64 fp_at; /* where the frame pointer was read that nothing has depended on yet; or enum drip_fp_origin */
+	drip_u64 python_frame; /* the next one; once the walk is done, the first that found no room */
 	drip_u32 marked; /* frames that are Python's */
 	drip_u32 reserved;
 	drip_u32 reads; /* words that the walk depends on; more than DRIP_MEMO_WORDS: not to be remembered */
@@ -384,7 +385,7 @@ enum drip_python_word {
 	DRIP_PYTHON_ENTRY = 62,
 	DRIP_PYTHON_UNIT = 44,
 	DRIP_PYTHON_UNIT_BITS = 18,
-	DRIP_PYTHON_FRAMES = 64, /* half of DRIP_FRAMES, so that native ones find room */
+	DRIP_PYTHON_FRAMES = 128, /* few enough that native ones find room */
 };
 
 /* Where CPython 3.11 keeps what is needed, in bytes: Include/internal/pycore_runtime.h, Include/cpython/pystate.h,
