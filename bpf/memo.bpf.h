@@ -24,13 +24,57 @@ static __always_inline struct drip_memo *memo_of(struct drip_scratch *s, __u32 p
 	return bpf_map_lookup_elem(&memos, &index);
 }
 
+/* After so many walks in a row that were not the remembered one, only one in so many is remembered: writing it down
+ * costs as much as walking ten frames, for nothing where no stack comes twice in a row. */
+#define MEMO_PATIENCE 8
+
+/* Whether the walk that is about to be done is to be remembered. Counting goes wrong now and then where CPUs meet here,
+ * and nothing depends on it. */
+static __always_inline bool memo_wants(struct drip_memo *m)
+{
+	__u64 misses = m->misses;
+
+	m->misses = misses + 1;
+	return misses < MEMO_PATIENCE || !(misses & (MEMO_PATIENCE - 1));
+}
+
+/* Whether so many words from the one with number `from` on are the same; s->window + first, in bytes, is the stack's
+ * beginning. Loops within loops, each in a function of its own, cost the verifier their sum and not their product. */
+#define MEMO_AT_ONCE 32
+
+__noinline int memo_same(struct drip_memo *m, struct drip_scratch *s, __u32 first, __u32 from)
+{
+	const char *w;
+	const __u64 *word;
+	const __u16 *at;
+	__u32 left;
+
+	if (!m || !s || first >= 256 * 8 || from > DRIP_MEMO_WORDS - MEMO_AT_ONCE)
+		return false;
+	w = (const char *)s->window + first;
+	word = m->word + from;
+	at = m->at + from;
+	left = m->count - from;
+	for (__u32 i = 0; i < MEMO_AT_ONCE; i += 4) {
+		if (i >= left)
+			break;
+		/* A comparison a word: sums of differences cost more, and so do more turns. Bytes: one mask for each word and
+		 * no shift. */
+		if (*(__u64 *)(w + (at[i] & MEMO_BYTES)) != word[i] ||
+		    *(__u64 *)(w + (at[i + 1] & MEMO_BYTES)) != word[i + 1] ||
+		    *(__u64 *)(w + (at[i + 2] & MEMO_BYTES)) != word[i + 2] ||
+		    *(__u64 *)(w + (at[i + 3] & MEMO_BYTES)) != word[i + 3])
+			return false;
+	}
+	return true;
+}
+
 /* Whether the stack above s->start_sp is the remembered one. The window must hold s->start_sp. A function of its own,
  * as the next one: the verifier then looks at each loop once. */
 __noinline int memo_holds(struct drip_memo *m, struct drip_scratch *s, __u32 process, __u32 generation)
 {
 	__u64 version, difference;
 	__u32 first, extent, count;
-	const char *w;
 
 	if (!m || !s)
 		return false;
@@ -57,20 +101,10 @@ __noinline int memo_holds(struct drip_memo *m, struct drip_scratch *s, __u32 pro
 			return false;
 		s->window_words = words + more;
 	}
-	/* Bytes from here on: one mask for each word and no shift. */
-	first *= 8;
-	OPAQUE(first);
-	if (first >= 256 * 8)
-		return false;
-	w = (const char *)s->window + first;
-	for (__u32 i = 0; i < DRIP_MEMO_WORDS; i += 4) {
+	for (__u32 i = 0; i < DRIP_MEMO_WORDS; i += MEMO_AT_ONCE) {
 		if (i >= count)
 			break;
-		/* A comparison a word: sums of differences cost more, and so do more turns. */
-		if (*(__u64 *)(w + (m->at[i] & MEMO_BYTES)) != m->word[i] ||
-		    *(__u64 *)(w + (m->at[i + 1] & MEMO_BYTES)) != m->word[i + 1] ||
-		    *(__u64 *)(w + (m->at[i + 2] & MEMO_BYTES)) != m->word[i + 2] ||
-		    *(__u64 *)(w + (m->at[i + 3] & MEMO_BYTES)) != m->word[i + 3])
+		if (!memo_same(m, s, first * 8, i))
 			return false;
 	}
 	return *(volatile __u64 *)&m->version == version;

@@ -34,12 +34,19 @@ struct python_frame {
 /* Adds what is in s->frame to the two hashes that are the stack's identity. */
 static __always_inline void add_to_identity(struct drip_scratch *s, __u64 word)
 {
-	s->last_hash = s->hash;
-	s->last_check = s->check;
-	s->hash = (s->hash ^ word) * 0x9E3779B97F4A7C15ULL;
-	s->hash ^= s->hash >> 29;
-	s->check = (s->check + word) * 0xD6E8FEB86659FD93ULL;
-	s->check ^= s->check >> 32;
+	__u64 hash = (s->hash ^ word) * 0x9E3779B97F4A7C15ULL, check = (s->check + word) * 0xD6E8FEB86659FD93ULL;
+
+	s->hash = hash ^ hash >> 29;
+	s->check = check ^ check >> 32;
+}
+
+/* Takes the last word out again, step by step backwards: the factors are the inverse ones modulo 2^64. */
+static __always_inline void take_from_identity(struct drip_scratch *s, __u64 word)
+{
+	__u64 hash = s->hash ^ s->hash >> 29 ^ s->hash >> 58, check = s->check ^ s->check >> 32;
+
+	s->hash = hash * 0xF1DE83E19937733DULL ^ word;
+	s->check = check * 0xCFEE444D8B59A89BULL - word;
 }
 
 /* The thread's number as it sees it itself. */

@@ -45,12 +45,15 @@ static __always_inline __u32 site_of_stack(struct drip_scratch *s, __u32 process
 	if (!python_on && memo_holds(m, s, process, p->generation)) {
 		site = m->site;
 		end = m->end;
+		if (m->misses)
+			m->misses = 0;
 	} else {
+		s->reads = python_on || !memo_wants(m) ? DRIP_NOT_REMEMBERED : 0;
 		walk(s, p, process);
 		is_walked = true;
 		site = site_of(s, process);
 		end = s->end;
-		if (!python_on && site != DRIP_NO_SITE)
+		if (s->reads <= DRIP_MEMO_WORDS && site != DRIP_NO_SITE)
 			memo_write(m, s, process, p->generation, site);
 	}
 	check_stack(s, process, site, end, is_walked);

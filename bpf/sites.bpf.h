@@ -24,6 +24,22 @@ struct {
 const volatile __u32 site_mask = 0;
 const volatile __u32 block_limit = 0;
 
+/* Stores eight blocks of frames from number `from` on, or as many as there are. */
+__noinline int store_blocks(struct drip_scratch *s, __u32 first, __u32 from, __u32 blocks)
+{
+	if (!s || from > DRIP_FRAMES / DRIP_BLOCK_FRAMES - 8)
+		return 0;
+	for (__u32 i = 0; i < 8 && from + i < blocks; i++) {
+		__u32 index = first + from + i;
+		struct drip_frame_block *block = bpf_map_lookup_elem(&frames, &index);
+
+		if (!block)
+			break;
+		bpf_probe_read_kernel(block, sizeof(*block), &s->frame[(from + i) * DRIP_BLOCK_FRAMES]);
+	}
+	return 0;
+}
+
 /* Runs once for a site, on the CPU that claimed its slot. */
 static __always_inline void store_frames(struct drip_site *site, struct drip_scratch *s, __u32 process)
 {
@@ -41,14 +57,8 @@ static __always_inline void store_frames(struct drip_site *site, struct drip_scr
 		site->end = DRIP_END_MISSING;
 		return;
 	}
-	for (__u32 i = 0; i < DRIP_FRAMES / DRIP_BLOCK_FRAMES && i < blocks; i++) {
-		__u32 index = first + i;
-		struct drip_frame_block *block = bpf_map_lookup_elem(&frames, &index);
-
-		if (!block)
-			break;
-		bpf_probe_read_kernel(block, sizeof(*block), &s->frame[i * DRIP_BLOCK_FRAMES]);
-	}
+	for (__u32 i = 0; i < DRIP_FRAMES / DRIP_BLOCK_FRAMES && i < blocks; i += 8)
+		store_blocks(s, first, i, blocks);
 	site->first_block = first;
 	site->frame_count = count;
 	site->end = s->end; /* last: a reader takes the frames once this is set */

@@ -5,7 +5,9 @@
  * The user's stack is read in blocks, since one read costs the same for 8 bytes and for 2 KiB; a block that would
  * reach behind the stack's end stops at the page's. Every word that the walk depends on is noted (see memo.bpf.h).
  *
- * Cost, measured where design.md says: 0.6 us at 10 frames, 0.9 us at 20, 1.5 us at 67. */
+ * Most frames go by simple_step: a cache entry, one word of the window, and the hashes.
+ *
+ * Cost: see docs/benchmarks.md, "What a stack costs in BPF". */
 #ifndef DRIP_STACK_BPF_H
 #define DRIP_STACK_BPF_H
 
@@ -100,16 +102,20 @@ static __always_inline int window_open(struct drip_scratch *s, __u64 base, __u32
 	return window_fill(s, base, words);
 }
 
-/* Notes a word that the walk depends on. */
-static __always_inline void note_read(struct drip_scratch *s, __u64 address, __u64 word)
+/* Notes a word that the walk depends on, if that is wanted. */
+__noinline int note_read(struct drip_scratch *s, __u64 address, __u64 word)
 {
-	__u64 at = (address - s->start_sp) >> 3;
-	__u32 n = s->reads;
+	__u64 at;
+	__u32 n;
 
+	if (!s || s->reads == DRIP_NOT_REMEMBERED)
+		return 0;
+	at = (address - s->start_sp) >> 3;
+	n = s->reads;
 	/* Words below the start, or far above, are not in the window that a remembered walk is checked against. */
 	if (n >= DRIP_MEMO_WORDS || at >= DRIP_WINDOW - 256) {
-		s->reads = DRIP_MEMO_WORDS + 1;
-		return;
+		s->reads = DRIP_NOT_REMEMBERED;
+		return 0;
 	}
 	OPAQUE(n);
 	if (n < DRIP_MEMO_WORDS) {
@@ -119,6 +125,7 @@ static __always_inline void note_read(struct drip_scratch *s, __u64 address, __u
 			s->extent = at + 1;
 	}
 	s->reads = n + 1;
+	return 0;
 }
 
 /* Reads one aligned word of the user's stack through the window. 0 on success. */
@@ -145,32 +152,22 @@ static __always_inline int stack_word(struct drip_scratch *s, __u64 address, __u
 {
 	if (stack_peek(s, address, out))
 		return -1;
-	note_read(s, address, *out);
+	if (s->reads != DRIP_NOT_REMEMBERED)
+		note_read(s, address, *out);
 	return 0;
 }
 
-/* Reads a saved frame pointer. In code without frame pointers that is a register like others, which may hold anything:
- * the walk depends on it only if a later frame is found by it. */
-static __always_inline int read_fp(struct drip_scratch *s, __u64 address)
-{
-	__u64 word = 0;
-
-	if (stack_peek(s, address, &word))
-		return -1;
-	s->fp = word;
-	s->fp_at = address;
-	return 0;
-}
-
-/* From here on the walk depends on the frame pointer. */
+/* From here on the walk depends on the frame pointer. In code without frame pointers that is a register like others,
+ * which may hold anything: where it was saved is all that a frame tells, and it is read when a later frame is found by
+ * it. 0 on success. */
 __noinline int use_fp(struct drip_scratch *s)
 {
 	if (!s)
-		return 0;
+		return -1;
 	if (s->fp_at == DRIP_FP_FROM_START)
 		s->uses_fp = 1;
-	else if (s->fp_at != DRIP_FP_NOTED)
-		note_read(s, s->fp_at, s->fp);
+	else if (s->fp_at != DRIP_FP_NOTED && stack_word(s, s->fp_at, &s->fp))
+		return -1;
 	s->fp_at = DRIP_FP_NOTED;
 	return 0;
 }
@@ -241,7 +238,7 @@ static __always_inline bool push_frame(struct drip_scratch *s, __u64 address)
 {
 	__u32 n = s->count;
 
-	if (n >= max_frames + (python_on ? s->marked : 0) || n >= DRIP_FRAMES) {
+	if (n >= s->most || n >= DRIP_FRAMES) {
 		s->end = DRIP_END_TRUNCATED;
 		return true;
 	}
@@ -286,13 +283,14 @@ static __always_inline __u64 original_return(__u64 slot)
 static __always_inline bool unhide(struct drip_scratch *s)
 {
 	__u64 address = original_return(s->sp - 8);
+	__u32 last = s->count - 1;
 
-	if (!address || !s->count)
+	if (!address || last >= DRIP_FRAMES)
 		return false;
-	s->reads = DRIP_MEMO_WORDS + 1;
-	s->count -= 1;
-	s->hash = s->last_hash;
-	s->check = s->last_check;
+	OPAQUE(last);
+	s->reads = DRIP_NOT_REMEMBERED;
+	s->count = last;
+	take_from_identity(s, s->frame[last & (DRIP_FRAMES - 1)]);
 	s->pc = address - 1;
 	push_frame(s, address);
 	return true;
@@ -301,14 +299,19 @@ static __always_inline bool unhide(struct drip_scratch *s)
 /* One step by the frame pointer. The saved value above need not be sane: the caller may use rbp freely. */
 static __always_inline int step_by_frame_pointer(struct drip_scratch *s)
 {
-	__u64 fp = s->fp, address;
+	__u64 fp, address;
 
-	use_fp(s);
+	if (use_fp(s)) {
+		s->end = DRIP_END_UNREADABLE;
+		return 1;
+	}
+	fp = s->fp;
 	if (fp < s->sp || fp & 7 || fp - s->sp > MAX_FRAME_BYTES) {
 		s->end = DRIP_END_BROKEN;
 		return 1;
 	}
-	if (read_fp(s, fp) || stack_word(s, fp + 8, &address)) {
+	s->fp_at = fp;
+	if (stack_word(s, fp + 8, &address)) {
 		s->end = DRIP_END_UNREADABLE;
 		return 1;
 	}
@@ -325,6 +328,47 @@ static __always_inline int step_by_frame_pointer(struct drip_scratch *s)
 	return push_frame(s, address);
 }
 
+/* One frame by a simple rule from the cache. False if it takes more than that, and nothing has changed then that
+ * matters. Few branches, and the last one at the end: the verifier follows each of them in each turn of the loop. */
+static __always_inline bool simple_step(struct drip_scratch *s, struct drip_process *p)
+{
+	__u64 pc = s->pc, entry = *cache_entry(p, pc), cfa = s->sp, is_saved, saved, at, address;
+	__u32 n = s->count;
+
+	if (!cache_has(entry, pc) || !(entry & CACHE_SIMPLE))
+		return false;
+	if (entry & CACHE_BY_RBP) {
+		if (use_fp(s) || s->fp < cfa)
+			return false;
+		cfa = s->fp;
+	}
+	cfa += (entry & CACHE_CFA_MASK) << 3;
+	at = cfa - 8 - s->window_base;
+	/* With its low bits on top, so that one comparison tells an address that is not a word's, too. */
+	at = at >> 3 | at << 61;
+	if (at >= s->window_words || n >= s->most)
+		return false;
+	OPAQUE(at);
+	OPAQUE(n);
+	if (at >= DRIP_WINDOW)
+		return false;
+	address = s->window[at];
+	if (!address)
+		return false;
+	is_saved = entry >> CACHE_SAVED_BIT & 1;
+	OPAQUE(is_saved);
+	saved = s->fp_at ^ (cfa - ((entry >> CACHE_WHERE_BIT & CACHE_WHERE_MASK) << 3));
+	s->fp_at ^= saved & -is_saved;
+	s->sp = cfa;
+	s->pc = address - 1;
+	s->frame[n & (DRIP_FRAMES - 1)] = address;
+	s->count = n + 1;
+	add_to_identity(s, address);
+	if (s->reads != DRIP_NOT_REMEMBERED)
+		note_read(s, cfa - 8, address);
+	return true;
+}
+
 /* One frame. 0 to go on, 1 when the walk has ended (s->end says how). */
 __noinline int unwind_step(struct drip_scratch *s, struct drip_process *p)
 {
@@ -336,9 +380,8 @@ __noinline int unwind_step(struct drip_scratch *s, struct drip_process *p)
 	if (!s || !p)
 		return 1;
 	pc = s->pc;
-	slot = (__u32)(pc ^ pc >> 16) * 0x9E3779B1U >> 20 & (DRIP_PC_CACHE - 1);
-	cached = p->pc_cache[slot];
-	if (cached >> 16 == pc) {
+	cached = *cache_entry(p, pc);
+	if (cache_has(cached, pc) && !(cached & CACHE_SIMPLE)) {
 		index = cached & 0xffff;
 	} else {
 		index = find_rule(s, p);
@@ -355,12 +398,12 @@ __noinline int unwind_step(struct drip_scratch *s, struct drip_process *p)
 		}
 		if (index < 0)
 			return step_by_frame_pointer(s);
-		p->pc_cache[slot] = pc << 16 | (__u32)index;
 	}
 	slot = index;
 	rule = bpf_map_lookup_elem(&rules, &slot);
 	if (!rule)
 		return step_by_frame_pointer(s);
+	*cache_entry(p, pc) = cache_word(pc, rule, slot);
 	__s64 offset = rule->cfa_off;
 
 	switch (rule->cfa) {
@@ -368,15 +411,15 @@ __noinline int unwind_step(struct drip_scratch *s, struct drip_process *p)
 		cfa = s->sp + offset;
 		break;
 	case DRIP_CFA_RBP:
-		use_fp(s);
+		if (use_fp(s))
+			goto unreadable;
 		cfa = s->fp + offset;
 		break;
 	case DRIP_CFA_PLT:
 		cfa = s->sp + 8 + ((pc & 15) >= (__u64)offset ? 8 : 0);
 		break;
 	case DRIP_CFA_DEREF_RBP:
-		use_fp(s);
-		if (stack_word(s, s->fp + (__s64)(__s16)offset, &word))
+		if (use_fp(s) || stack_word(s, s->fp + (__s64)(__s16)offset, &word))
 			goto unreadable;
 		cfa = word + (offset >> 16);
 		break;
@@ -416,17 +459,15 @@ __noinline int unwind_step(struct drip_scratch *s, struct drip_process *p)
 	}
 	switch (rule->fp) {
 	case DRIP_FP_AT_CFA:
-		if (read_fp(s, cfa + (__s64)rule->fp_off))
-			goto unreadable;
+		s->fp_at = cfa + (__s64)rule->fp_off;
 		break;
 	case DRIP_FP_AT_RBP:
-		use_fp(s);
-		if (read_fp(s, s->fp + (__s64)rule->fp_off))
+		if (use_fp(s))
 			goto unreadable;
+		s->fp_at = s->fp + (__s64)rule->fp_off;
 		break;
 	case DRIP_FP_AT_RSP:
-		if (read_fp(s, s->sp + (__s64)rule->fp_off))
-			goto unreadable;
+		s->fp_at = s->sp + (__s64)rule->fp_off;
 		break;
 	}
 	if (stack_word(s, cfa - 8, &word))
@@ -444,13 +485,29 @@ unreadable:
 	return 1;
 }
 
-/* Sixteen frames; returns as unwind_step. The loop in a function of its own and the one around it cost the verifier
- * their sum, not their product. */
+/* Four simple frames; 0 if there were fewer. */
+__noinline int simple_steps(struct drip_scratch *s, struct drip_process *p)
+{
+	if (!s || !p)
+		return 0;
+	/* A loop in the code, too: at its head the verifier finds that it has been there. */
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < 4; i++)
+		if (!simple_step(s, p))
+			return 0;
+	return 1;
+}
+
+/* Sixteen frames at least; returns as unwind_step. The loops in functions of their own and the one around them cost the
+ * verifier their sum, not their product. */
 __noinline int unwind_steps(struct drip_scratch *s, struct drip_process *p)
 {
-	for (int i = 0; i < 16; i++)
+	for (int i = 0; i < 16; i++) {
+		if (simple_steps(s, p))
+			continue;
 		if (unwind_step(s, p))
 			return 1;
+	}
 	return 0;
 }
 
@@ -490,14 +547,14 @@ static __always_inline void scratch_release(struct drip_scratch *s)
 #endif
 }
 
-/* Walks the stack of a function that is about to be returned to at s->start_pc. */
+/* Walks the stack of a function that is about to be returned to at s->start_pc. s->reads says whether to note what it
+ * depends on: 0, or DRIP_NOT_REMEMBERED. */
 static __always_inline void walk(struct drip_scratch *s, struct drip_process *p, __u32 process)
 {
 	s->count = 0;
 	s->end = DRIP_END_TRUNCATED;
 	s->hash = 0xcbf29ce484222325ULL;
 	s->check = 0;
-	s->reads = 0;
 	s->extent = 0;
 	s->hidden_pc = 0;
 	s->sp = s->start_sp;
@@ -505,8 +562,9 @@ static __always_inline void walk(struct drip_scratch *s, struct drip_process *p,
 	s->fp_at = DRIP_FP_FROM_START;
 	s->uses_fp = 0;
 	s->pc = s->start_pc - 1;
+	s->most = max_frames;
 	if (python_on)
-		python_frames(s, process);
+		s->most += python_frames(s, process);
 	if (push_frame(s, s->start_pc))
 		return;
 	for (int i = 0; i < DRIP_FRAMES; i += 16)

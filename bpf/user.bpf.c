@@ -24,6 +24,7 @@
 #include "sites.bpf.h"
 #include "inflight.bpf.h"
 #include "python.bpf.h"
+#include "cache.bpf.h"
 #include "stack.bpf.h"
 #include "memo.bpf.h"
 #include "inner.bpf.h"

@@ -18,6 +18,8 @@ def markdown(results):
     for group, title in GROUP_TITLES.items():
         if results["cases"].get(group):
             parts += [f"### {title}", *_comparison(results["cases"][group], group == "redis")]
+    if results["walks"]:
+        parts += ["### What a stack costs in BPF", _walks(results["walks"])]
     if results["polling"]:
         parts += ["### Watching: `drip top`, one refresh a second", _polling(results["polling"])]
     if results["latency"]:
@@ -102,6 +104,19 @@ def _polling(results):
         )
     head = ["live allocations", "CPU, of one core", "watched", "RSS", "RssAnon", "RssFile", "RssShmem"]
     return _table(head + ["kernel memory of its maps"], rows)
+
+
+def _walks(results):
+    rows = []
+    for entry in results:
+        for way, title in (("new", "another stack each time"), ("same", "one stack, remembered")):
+            summary = Summary(entry[way])
+            rows.append([
+                str(entry["frames"]), title, f"{summary.median:.0f}", f"{summary.least:.0f}",
+                f"{summary.lower:.0f} .. {summary.upper:.0f}", str(entry["limit"]), str(summary.count),
+            ])
+    head = ["frames", "stacks", "ns of BPF for an allocation: median", "min", "quartiles", "limit", "rounds"]
+    return _table(head, rows)
 
 
 def _latency(results):

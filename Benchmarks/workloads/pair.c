@@ -1,6 +1,7 @@
 /* Allocation loops, driven from standard input; one line of answer for each command:
  *
  *   pair N SIZE DEPTH     N times malloc(SIZE) and free, DEPTH calls deep         → ns per pair
+ *   wide N SIZE DEPTH     the same from a new one of 4^DEPTH stacks each time     → ns per pair
  *   calloc N SIZE DEPTH   the same with calloc                                    → ns per pair
  *   realloc N SIZE DEPTH  N times realloc of one block between SIZE and SIZE + 1  → ns per call
  *   rand N LIVE           N times free and malloc of a random one of LIVE blocks  → ns per pair
@@ -73,6 +74,48 @@ static __attribute__((noinline)) double pair_loop(long n, long size)
 		sink = block;
 		free(block);
 	}
+	return (now() - start) / n;
+}
+
+/* A call from one of four places, so that stacks of the same depth differ. */
+static __attribute__((noinline)) void wide_step(long depth, unsigned long way, long size)
+{
+	if (depth == 0) {
+		void *block = malloc(size);
+
+		sink = block;
+		free(block);
+		return;
+	}
+	/* The empty instructions keep the compiler from making one call of the four. */
+#define FROM(place)                              \
+	__asm__ volatile("# to " place ::: "memory"); \
+	wide_step(depth - 1, way >> 2, size);        \
+	__asm__ volatile("# from " place ::: "memory")
+	switch (way & 3) {
+	case 0:
+		FROM("0");
+		break;
+	case 1:
+		FROM("1");
+		break;
+	case 2:
+		FROM("2");
+		break;
+	default:
+		FROM("3");
+		break;
+	}
+#undef FROM
+}
+
+static __attribute__((noinline)) double wide_loop(long n, long size, long depth)
+{
+	double start = now();
+
+	/* 4,096 stacks: that drip remembers one of them is no help. */
+	for (long i = 0; i < n; i++)
+		wide_step(depth, next_random() & 0xfff, size);
 	return (now() - start) / n;
 }
 
@@ -156,6 +199,8 @@ static double run(const char *command, long n, long size, long third)
 {
 	if (!strcmp(command, "pair"))
 		return descend(third, pair_loop, n, size);
+	if (!strcmp(command, "wide"))
+		return wide_loop(n, size, third);
 	if (!strcmp(command, "calloc"))
 		return descend(third, calloc_loop, n, size);
 	if (!strcmp(command, "realloc"))

@@ -78,6 +78,7 @@ enum {
 	DRIP_LEAST_READ = 48,      /* words read at first, at least and at most: as many as the last walk needed */
 	DRIP_MOST_READ = 448,
 	DRIP_MEMO_WORDS = 160,     /* words of the stack that a remembered walk may depend on */
+	DRIP_NOT_REMEMBERED = DRIP_MEMO_WORDS + 1, /* so many words mean: more than can be noted, or not wanted */
 	DRIP_MEMO_BITS = 11,
 	DRIP_MEMOS = 1 << DRIP_MEMO_BITS, /* walks remembered */
 	DRIP_FUNCTIONS = 32,       /* functions of one process that may be probed from the inside */
@@ -296,13 +297,13 @@ struct drip_process {
 	drip_u32 generation; /* another one for every content, so that no remembered walk outlives its tables */
 	drip_u32 reserved;
 	struct drip_mapping mapping[DRIP_MAPPINGS];
-	drip_u64 pc_cache[DRIP_PC_CACHE]; /* pc << 16 | rule: one word, so it cannot tear */
+	drip_u64 pc_cache[DRIP_PC_CACHE]; /* see cache.bpf.h: one word, so it cannot tear */
 };
 
 /* Where the frame pointer of a walk comes from, if it is not the address of a word. */
 enum drip_fp_origin {
-	DRIP_FP_FROM_START = 0,
-	DRIP_FP_NOTED = 1, /* what it is made of is among the words that the walk depends on */
+	DRIP_FP_FROM_START = 0, /* start_fp, and nothing depends on that yet */
+	DRIP_FP_NOTED = 1,      /* what it is made of is among the words that the walk depends on */
 };
 
 /* Working memory of one stack walk. Claimed by compare-and-swap, because a uprobe's program may be
@@ -315,8 +316,6 @@ struct drip_scratch {
 	drip_u64 fp;
 	drip_u64 hash;
 	drip_u64 check;
-	drip_u64 last_hash; /* without the last frame */
-	drip_u64 last_check;
 	drip_u64 hidden_pc; /* the last one that a return probe had hidden */
 	drip_u64 window_base;
 	drip_u32 window_words;
@@ -326,11 +325,11 @@ struct drip_scratch {
 	drip_u64 start_fp;
 	drip_u32 hint;  /* words that the last walk here needed */
 	drip_u32 uses_fp; /* the walk depends on start_fp */
-	drip_u64 fp_at; /* where the frame pointer was read that nothing has depended on yet; or enum drip_fp_origin */
+	drip_u64 fp_at; /* where the frame pointer was saved, not read yet; or enum drip_fp_origin */
 	drip_u64 python_frame; /* the next one; once the walk is done, the first that found no room */
 	drip_u32 marked; /* frames that are Python's */
-	drip_u32 reserved;
-	drip_u32 reads; /* words that the walk depends on; more than DRIP_MEMO_WORDS: not to be remembered */
+	drip_u32 most;   /* frames, with these */
+	drip_u32 reads; /* words that the walk depends on; DRIP_NOT_REMEMBERED: and it is not to be remembered */
 	drip_u32 extent; /* words above start_sp that these reach to */
 	drip_u64 read_word[DRIP_MEMO_WORDS];
 	drip_u16 read_at[DRIP_MEMO_WORDS]; /* in bytes above start_sp */
@@ -367,6 +366,7 @@ struct drip_memo {
 	drip_u64 sp;
 	drip_u64 fp;
 	drip_u64 fp_mask; /* 0: the walk did not depend on fp */
+	drip_u64 misses; /* in a row */
 	drip_u32 generation;
 	drip_u32 site;
 	drip_u16 process;
