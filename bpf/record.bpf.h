@@ -91,7 +91,7 @@ static __always_inline bool chosen(__u64 size)
 }
 
 /* Enters a new object and counts it at its site. The old object at this address, if there is one, was freed unseen. */
-static __always_inline void record(__u32 process, __u64 address, __u64 size, __u32 site)
+__noinline int record(__u32 process, __u64 address, __u64 size, __u32 site)
 {
 	struct drip_object object = {.size = size, .site = site, .birth = birth_now()}, stale = {};
 	__u64 key = object_key(address, process);
@@ -104,6 +104,7 @@ static __always_inline void record(__u32 process, __u64 address, __u64 size, __u
 		count_alloc(site, size);
 	else
 		lose(DRIP_LOSS_TABLE_FULL);
+	return 0;
 }
 
 #endif
