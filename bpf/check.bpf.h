@@ -31,20 +31,10 @@ static __always_inline void check_registers(struct drip_scratch *s, struct pt_re
 #endif
 }
 
-/* Sends the stack in `s` off. Whole pages are copied, from the one that holds s->start_sp to the last that can be
- * read. A function of its own, as every loop. */
-__noinline int check_send(struct drip_scratch *s, __u32 process, __u32 site, __u32 end, __u32 is_walked)
+/* What a record tells beside the copy. */
+static __always_inline void check_describe(
+	struct drip_check *c, struct drip_scratch *s, __u64 what, __u32 end, __u32 is_walked)
 {
-	struct drip_check *c;
-	__u32 pages = 0;
-
-	if (!s)
-		return 0;
-	c = bpf_ringbuf_reserve(&checks, sizeof(*c), 0);
-	if (!c) {
-		lose(DRIP_LOSS_CHECKS);
-		return 0;
-	}
 	c->pc = s->start_pc;
 	c->sp = s->start_sp;
 	c->fp = s->start_fp;
@@ -52,15 +42,69 @@ __noinline int check_send(struct drip_scratch *s, __u32 process, __u32 site, __u
 	for (int i = 0; i < 5; i++)
 		c->saved[i] = s->saved[i];
 	c->has_saved = s->has_saved;
-	c->site = site;
-	c->process = process;
+	c->site = what;
+	c->process = what >> 32;
 	c->end = end;
 	c->count = is_walked ? s->count : 0;
 	bpf_probe_read_kernel(c->frame, sizeof(c->frame), s->frame);
+}
+
+/* Sends the stack in `s` off; `what` is the process and, in the low half, the site. Whole pages are copied, from the one
+ * that holds s->start_sp to the last that can be read. Functions of their own, as all that
+ * have loops. */
+__noinline int check_send(struct drip_scratch *s, __u64 what, __u32 end, __u32 is_walked)
+{
+	struct drip_check *c;
+	int pages = 0;
+
+	if (!s || !check_every)
+		return 0;
+	c = bpf_ringbuf_reserve(&checks, sizeof(*c), 0);
+	if (!c) {
+		lose(DRIP_LOSS_CHECKS);
+		return 0;
+	}
+	check_describe(c, s, what, end, is_walked);
 	for (int i = 0; i < DRIP_CHECK_PAGES; i++) {
 		if (bpf_probe_read_user(c->stack[i], DRIP_PAGE_BYTES, (void *)(c->base + i * DRIP_PAGE_BYTES)))
 			break;
 		pages += 1;
+	}
+	c->pages = pages;
+	bpf_ringbuf_submit(c, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+/* The same for a stack that is too large for that. */
+__noinline int check_send_large(struct drip_scratch *s, __u64 what, __u32 end, __u32 is_walked)
+{
+	struct drip_check *c;
+	int pages = 0;
+
+	if (!s || !check_every)
+		return 0;
+	c = bpf_ringbuf_reserve(
+		&checks, sizeof(*c) + (DRIP_CHECK_MOST_PAGES - DRIP_CHECK_PAGES) * DRIP_PAGE_BYTES, 0);
+	if (!c) {
+		lose(DRIP_LOSS_CHECKS);
+		return 0;
+	}
+	check_describe(c, s, what, end, is_walked);
+	for (int block = 0; block < DRIP_CHECK_MOST_PAGES / 8; block++) {
+		if (bpf_probe_read_user(
+			    c->stack[block * 8], 8 * DRIP_PAGE_BYTES,
+			    (void *)(c->base + pages * DRIP_PAGE_BYTES))) {
+			/* The end is in this block: page by page. */
+			for (int i = 0; i < 7; i++) {
+				if (bpf_probe_read_user(
+					    c->stack[block * 8 + i], DRIP_PAGE_BYTES,
+					    (void *)(c->base + pages * DRIP_PAGE_BYTES)))
+					break;
+				pages += 1;
+			}
+			break;
+		}
+		pages += 8;
 	}
 	c->pages = pages;
 	bpf_ringbuf_submit(c, BPF_RB_NO_WAKEUP);
@@ -72,8 +116,14 @@ static __always_inline void check_stack(struct drip_scratch *s, __u32 process, _
 {
 	if (!check_every)
 		return;
-	if (bpf_get_prandom_u32() % check_every == 0)
-		check_send(s, process, site, end, is_walked);
+	if (bpf_get_prandom_u32() % check_every == 0) {
+		__u64 what = (__u64)process << 32 | site;
+
+		if (is_walked && s->sp - s->start_sp > (DRIP_CHECK_PAGES - 1) * DRIP_PAGE_BYTES)
+			check_send_large(s, what, end, is_walked);
+		else
+			check_send(s, what, end, is_walked);
+	}
 	s->has_saved = 0;
 }
 

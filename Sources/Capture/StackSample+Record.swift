@@ -25,7 +25,8 @@ extension StackSample {
     let site = record.loadUnaligned(fromByteOffset: Int(DRIP_CHECK_SITE_AT), as: UInt32.self)
     let process = half(Int(DRIP_CHECK_SITE_AT) + 4)
     let count = min(half(Int(DRIP_CHECK_SITE_AT) + 6), Int(DRIP_FRAMES))
-    let pages = min(half(Int(DRIP_CHECK_SITE_AT) + 8), Int(DRIP_CHECK_PAGES))
+    let room = (record.count - Int(DRIP_CHECK_STACK_AT)) / Int(DRIP_PAGE_BYTES)
+    let pages = min(half(Int(DRIP_CHECK_SITE_AT) + 8), room)
     let end = record[Int(DRIP_CHECK_SITE_AT) + 10]
     let hasSaved = record[Int(DRIP_CHECK_SITE_AT) + 11] != 0
     let firstFrame = Int(DRIP_CHECK_FRAMES_AT) / 8

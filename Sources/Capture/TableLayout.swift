@@ -26,8 +26,8 @@ struct TableLayout: Sendable, Hashable {
     // At most half full, so that a search among neighbours ends soon.
     let wanted = Self.powerOfTwo(atLeast: max(options.maxSites, 64))
     sites = wanted * 2
-    // Three blocks of 16 frames a site on average; a deep site may take eight.
-    frameBlocks = wanted * 3
+    // Four blocks of 16 frames a site on average; a deep site may take 32.
+    frameBlocks = wanted * 4
     // Room for what dlopen may bring later, and other programs.
     pages = unwindPages + 16_384
     // libLLVM has 0.8 million rows, compilers and browsers up to 2.4 million; 4 bytes each.

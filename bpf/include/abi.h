@@ -89,6 +89,7 @@ enum {
 	DRIP_SCRATCH_PER_CPU = 4,
 	DRIP_PAGE_BYTES = 4096,
 	DRIP_CHECK_PAGES = 9,      /* of a stack's copy: 32 KiB and what stands below in the first page */
+	DRIP_CHECK_MOST_PAGES = 65, /* of a larger one's: 256 KiB */
 	DRIP_NO_SITE = 0,          /* the site of allocations whose stack found no room */
 };
 
@@ -355,7 +356,7 @@ struct drip_check {
 	drip_u8 has_saved;
 	drip_u32 reserved;
 	drip_u64 frame[DRIP_FRAMES];
-	drip_u8 stack[DRIP_CHECK_PAGES][DRIP_PAGE_BYTES];
+	drip_u8 stack[DRIP_CHECK_PAGES][DRIP_PAGE_BYTES]; /* or DRIP_CHECK_MOST_PAGES */
 };
 
 /* A walk that was done before. A walk is a function of where it starts, of the words that it reads and of the
