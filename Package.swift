@@ -52,7 +52,7 @@ let package = Package(
     // Arrows point down; see docs/architecture.md.
     module("Profile"),
     module("Libbpf", ["CLibbpf", "CLibbpfShims"]),
-    module("Binaries", ["Profile", "CCapstone", "CLzma"]),
+    module("Binaries", ["Profile", "CCapstone", "CLzma", "CZlib"]),
     module("Processes", ["Profile", "CLinuxShims"]),
     module("Probes", ["Profile", "Binaries"]),
     module("Symbolication", ["Profile", "Processes", "Binaries", "CElfutils", "CSymbolShims"]),

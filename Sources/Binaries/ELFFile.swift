@@ -1,4 +1,4 @@
-/// A 64-bit little-endian ELF file for x86-64 (gABI 4.1). Headers are read at once, tables when they are asked
+/// A 64-bit little-endian ELF file for one machine (gABI 4.1). Headers are read at once, tables when they are asked
 /// for; every count and offset in the file is checked before it is used.
 public final class ELFFile: Sendable {
   /// e_type, as far as it matters.
@@ -21,7 +21,7 @@ public final class ELFFile: Sendable {
 
   public let bytes: any ByteSource
   public let type: ObjectType
-  /// e_machine; always 62, x86-64.
+  /// e_machine; a raw value of `Machine`.
   public let machine: UInt16
   public let segments: [Segment]
   /// Empty if the file comes without section headers, or with damaged ones.
@@ -32,11 +32,11 @@ public final class ELFFile: Sendable {
   let dynamic: DynamicTable
   let notes: [ELFHeaders.Note]
 
-  /// Reads the headers. Throws for anything but ELF64, little-endian, x86-64.
-  public init(_ bytes: any ByteSource) throws(BinaryError) {
-    let headers = try ELFHeaders(bytes)
+  /// Reads the headers. Throws for anything but ELF64, little-endian, of that machine.
+  public init(_ bytes: any ByteSource, for machine: Machine = .host) throws(BinaryError) {
+    let headers = try ELFHeaders(bytes, for: machine)
     self.bytes = bytes
-    machine = headers.machine
+    self.machine = headers.machine
     type =
       switch headers.type {
       case 2: .executable

@@ -17,10 +17,9 @@ struct ELFHeaders {
     var alignment: UInt64
   }
 
-  static let machineX86: UInt16 = 62
   private static let programSize = 56
 
-  init(_ bytes: any ByteSource) throws(BinaryError) {
+  init(_ bytes: any ByteSource, for wanted: Machine) throws(BinaryError) {
     guard bytes.count >= 64 else { throw Self.identify(bytes) }
     let header = try bytes.read(at: 0, count: 64)
     guard header[0..<4].elementsEqual([0x7f, 0x45, 0x4c, 0x46]) else { throw .notELF }
@@ -34,7 +33,7 @@ struct ELFHeaders {
       let sectionCount = header.integer(UInt16.self, at: 60),
       let names = header.integer(UInt16.self, at: 62)
     else { throw .truncated(what: "the header") }
-    guard machine == Self.machineX86 else { throw .wrongMachine(machine) }
+    guard machine == wanted.rawValue else { throw .wrongMachine(machine) }
     self.type = type
     self.machine = machine
     sectionTable = table

@@ -8,10 +8,13 @@ extension ELFFile {
     public var size: UInt64
     /// For symbol tables: the index of the string table.
     public var link: UInt32
+    /// Its bytes stand in the file compressed (SHF_COMPRESSED), behind a header that says how.
+    public var isCompressed = false
 
     static let symbolTable: UInt32 = 2
     static let noBits: UInt32 = 8
     static let dynamicSymbols: UInt32 = 11
+    private static let compressed: UInt64 = 0x800
 
     private static let headerSize = 64
     private static let longestName = 256
@@ -26,6 +29,7 @@ extension ELFFile {
       for at in stride(from: 0, to: table.count, by: headerSize) {
         guard let name = table.integer(UInt32.self, at: at),
           let type = table.integer(UInt32.self, at: at + 4),
+          let flags = table.integer(UInt64.self, at: at + 8),
           let address = table.integer(UInt64.self, at: at + 16),
           let start = table.integer(UInt64.self, at: at + 24),
           let size = table.integer(UInt64.self, at: at + 32),
@@ -33,7 +37,9 @@ extension ELFFile {
         else { return [] }
         names.append(Int(name))
         sections.append(
-          Section(name: "", type: type, address: address, offset: start, size: size, link: link))
+          Section(
+            name: "", type: type, address: address, offset: start, size: size, link: link,
+            isCompressed: flags & compressed != 0))
       }
       var strings: [UInt8] = []
       if headers.sectionNames < sections.count, sections[headers.sectionNames].size < 1 << 24 {

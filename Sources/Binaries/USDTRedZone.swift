@@ -55,8 +55,8 @@ enum USDTRedZone {
   private static func isProperCall(_ call: Instruction, in function: Function) -> Bool {
     if let target = call.branchTarget, function.range.contains(target) { return false }
     return switch function.rule(at: call.address).map({ ($0.cfaKind, $0.cfaOffset) }) {
-    case (UnwindRule.CFA.rsp.rawValue, let offset)?: offset % 16 == 0
-    case (UnwindRule.CFA.rbp.rawValue, _)?: true
+    case (UnwindRule.CFA.stackPointer.rawValue, let offset)?: offset % 16 == 0
+    case (UnwindRule.CFA.framePointer.rawValue, _)?: true
     default: false
     }
   }
@@ -64,16 +64,16 @@ enum USDTRedZone {
   /// Whether the function has moved rsp: more than the return address lies above it.
   private static func hasFrame(_ rule: UnwindRule?) -> Bool {
     switch rule.map({ ($0.cfaKind, $0.cfaOffset) }) {
-    case (UnwindRule.CFA.rsp.rawValue, 9...)?: true
+    case (UnwindRule.CFA.stackPointer.rawValue, 9...)?: true
     // After push rbp; mov rbp, rsp. More may have been pushed before.
-    case (UnwindRule.CFA.rbp.rawValue, 16...)?: true
+    case (UnwindRule.CFA.framePointer.rawValue, 16...)?: true
     default: false
     }
   }
 
   private static func function(around address: UInt64, _ section: [UInt8], _ at: UInt64) -> Function? {
     section.withUnsafeBytes { bytes in
-      var reader = EhFrameReader(bytes: bytes, address: at)
+      var reader = CallFrameReader(.ehFrame, bytes: bytes, address: at, machine: .host)
       var steps: [(address: UInt64, rule: UnwindRule)] = []
       while let range = reader.nextFunction(emit: { steps.append(($0, $1)) }) {
         if range.contains(address) { return Function(range: range, steps: steps) }

@@ -162,7 +162,7 @@ struct USDTSiteTests {
     /// push rbx at `pushed`; CFA rsp+8 before it and rsp+16 behind it.
     func doubt(
       _ code: [UInt8], pushed: Int, site: Int, depth: Int32 = 16,
-      before: UnwindRule = UnwindRule(.rsp, offset: 8)
+      before: UnwindRule = UnwindRule(.stackPointer, offset: 8)
     ) -> String? {
       let base: UInt64 = 0x1000
       return USDTRedZone.doubt(
@@ -170,7 +170,7 @@ struct USDTSiteTests {
         USDTRedZone.Function(
           range: base..<base + UInt64(code.count),
           steps: [
-            (base, before), (base + UInt64(pushed) + 1, UnwindRule(.rsp, offset: depth)),
+            (base, before), (base + UInt64(pushed) + 1, UnwindRule(.stackPointer, offset: depth)),
           ]), code)
     }
     #expect(doubt(push + nop + call + pop, pushed: 0, site: 1) == nil)

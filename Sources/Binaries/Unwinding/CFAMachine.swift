@@ -1,36 +1,59 @@
-/// Executes call frame instructions (DWARF 5 section 6.4.2) for x86-64, keeping only what a walk needs: the CFA,
-/// where rbp is saved, and whether there is a return address. Register numbers: psABI figure 3.36.
+/// Executes call frame instructions (DWARF 5 section 6.4.2), keeping only what a walk needs: the CFA, where the frame
+/// pointer is saved, and where the return address is.
 struct CFAMachine {
-  private static let rbp: UInt64 = 6
-  private static let rsp: UInt64 = 7
-  private static let returnAddress: UInt64 = 16
+  /// Where the return address is.
+  private enum Return: Equatable {
+    /// There is none: the outermost frame.
+    case undefined
+    /// In its register, as at the function's entry; arm64 only.
+    case inRegister
+    case atCFA(Int64)
+    case elsewhere
+  }
 
   private struct State {
-    var cfaRegister: UInt64 = 7
-    var cfaOffset: Int64 = 8
+    var cfaRegister: UInt64
+    var cfaOffset: Int64
     /// Set when the CFA is an expression.
     var expression: UnwindRule?
     var fp = UnwindRule.FramePointer.same
     var fpOffset: Int64 = 0
     var isFPUnsupported = false
-    var isReturnUndefined = false
-    var isReturnElsewhere = false
+    var returnAddress: Return
+
+    /// What holds at a function's entry, as far as CIEs do not care to say.
+    init(_ machine: Machine) {
+      cfaRegister = machine.stackPointer
+      cfaOffset = machine == .x86_64 ? 8 : 0
+      returnAddress = machine == .x86_64 ? .atCFA(-8) : .inRegister
+    }
   }
+
+  private let machine: Machine
+  private let stackPointer: UInt64
+  private let framePointer: UInt64
+  private let returnRegister: UInt64
 
   let codeAlignment: UInt64
   let dataAlignment: Int64
   let isSignalFrame: Bool
   let pointerEncoding: UInt8
   let sectionAddress: UInt64
-  private var state = State()
-  private var initial = State()
+  private var state: State
+  private var initial: State
   private var stack: [State] = []
   private(set) var location: UInt64 = 0
 
   init(
-    codeAlignment: UInt64, dataAlignment: Int64, isSignalFrame: Bool, pointerEncoding: UInt8,
-    sectionAddress: UInt64
+    _ machine: Machine, codeAlignment: UInt64, dataAlignment: Int64, isSignalFrame: Bool,
+    pointerEncoding: UInt8, sectionAddress: UInt64
   ) {
+    self.machine = machine
+    stackPointer = machine.stackPointer
+    framePointer = machine.framePointer
+    returnRegister = machine.returnAddress
+    state = State(machine)
+    initial = state
     self.codeAlignment = codeAlignment
     self.dataAlignment = dataAlignment
     self.isSignalFrame = isSignalFrame
@@ -56,22 +79,38 @@ struct CFAMachine {
   }
 
   private var rule: UnwindRule {
-    if state.isReturnUndefined { return UnwindRule(.stop) }
-    if isSignalFrame, state.expression != nil { return UnwindRule(.signal) }
-    guard !state.isReturnElsewhere, !state.isFPUnsupported, let fpOffset = Int16(exactly: state.fpOffset)
-    else {
-      return UnwindRule(.unsupported)
-    }
+    if state.returnAddress == .undefined { return UnwindRule(.stop) }
+    if isSignalFrame, machine == .arm64 || state.expression != nil { return UnwindRule(.signal) }
+    guard !state.isFPUnsupported, let (place, fpOffset) = returnPlace else { return UnwindRule(.unsupported) }
     if var rule = state.expression {
+      guard place == .belowCFA else { return UnwindRule(.unsupported) }
       rule.fpKind = state.fp.rawValue
       rule.fpOffset = fpOffset
       return rule
     }
     guard let offset = Int32(exactly: state.cfaOffset) else { return UnwindRule(.unsupported) }
+    let base: UnwindRule.CFA
     switch state.cfaRegister {
-    case Self.rsp: return UnwindRule(.rsp, offset: offset, framePointer: state.fp, fpOffset: fpOffset)
-    case Self.rbp: return UnwindRule(.rbp, offset: offset, framePointer: state.fp, fpOffset: fpOffset)
+    case stackPointer: base = .stackPointer
+    case framePointer: base = .framePointer
     default: return UnwindRule(.unsupported)
+    }
+    return UnwindRule(
+      base, offset: offset, framePointer: state.fp, fpOffset: fpOffset, returnAddress: place)
+  }
+
+  /// Where the return address is, and the offset that the frame pointer's place shares with it. Nil if a rule cannot say
+  /// both.
+  private var returnPlace: (UnwindRule.ReturnAddress, Int16)? {
+    guard let fpOffset = Int16(exactly: state.fpOffset) else { return nil }
+    switch state.returnAddress {
+    case .atCFA(-8) where machine == .x86_64: return (.belowCFA, fpOffset)
+    case .atCFA(let offset) where machine == .arm64:
+      if state.fp == .atCFA { return offset == state.fpOffset + 8 ? (.aboveFP, fpOffset) : nil }
+      guard state.fp == .same, let offset = Int16(exactly: offset) else { return nil }
+      return (.atCFA, offset)
+    case .inRegister: return (.inRegister, fpOffset)
+    default: return nil
     }
   }
 
@@ -144,7 +183,7 @@ struct CFAMachine {
       state.expression = nil
     case 0x0e: state.cfaOffset = Int64(bitPattern: cursor.unsigned())
     case 0x13: state.cfaOffset = cursor.signed() &* dataAlignment
-    case 0x0f: state.expression = CFAExpression.rule(block(&cursor))
+    case 0x0f: state.expression = CFAExpression.rule(block(&cursor), machine)
     case 0x10:  // expression
       let register = cursor.unsigned()
       setExpression(register, block(&cursor))
@@ -155,7 +194,9 @@ struct CFAMachine {
       setElsewhere(cursor.unsigned())
       _ = block(&cursor)
     case 0x2e: _ = cursor.unsigned()  // GNU_args_size
-    case 0x2d: break  // GNU_window_save, AARCH64_negate_ra_state
+    // AARCH64_negate_ra_state_with_pc, AARCH64_negate_ra_state: from here on the return address is signed, or no longer.
+    // A walk takes the signature off any return address.
+    case 0x2c, 0x2d: break
     default: return false
     }
     return !cursor.failed
@@ -169,97 +210,53 @@ struct CFAMachine {
   }
 
   private mutating func setOffset(_ register: UInt64, _ offset: Int64) {
-    switch register {
-    case Self.rbp:
+    if register == framePointer {
       state.fp = .atCFA
       state.fpOffset = offset
       state.isFPUnsupported = false
-    case Self.returnAddress:
-      state.isReturnUndefined = false
-      state.isReturnElsewhere = offset != -8
-    default: break
+    } else if register == returnRegister {
+      state.returnAddress = .atCFA(offset)
     }
   }
 
   private mutating func setExpression(_ register: UInt64, _ expression: EhCursor) {
-    guard register == Self.rbp, !isSignalFrame else { return }
-    guard let (base, offset) = CFAExpression.location(expression) else {
+    guard !isSignalFrame else { return }
+    if register == returnRegister { state.returnAddress = .elsewhere }
+    guard register == framePointer else { return }
+    guard let (base, offset) = CFAExpression.location(expression, machine) else {
       state.isFPUnsupported = true
       return
     }
-    state.fp = base == Self.rsp ? .atRSP : .atRBP
+    state.fp = base == stackPointer ? .atSP : .atFP
     state.fpOffset = offset
+    state.isFPUnsupported = false
   }
 
   private mutating func setUndefined(_ register: UInt64) {
-    if register == Self.rbp { state.fp = .undefined }
-    if register == Self.returnAddress { state.isReturnUndefined = true }
+    if register == framePointer { state.fp = .undefined }
+    if register == returnRegister { state.returnAddress = .undefined }
   }
 
   private mutating func setSame(_ register: UInt64) {
-    if register == Self.rbp {
+    if register == framePointer {
       state.fp = .same
       state.fpOffset = 0
       state.isFPUnsupported = false
     }
+    if register == returnRegister { state.returnAddress = machine == .arm64 ? .inRegister : .elsewhere }
   }
 
   private mutating func setElsewhere(_ register: UInt64) {
-    if register == Self.rbp { state.isFPUnsupported = true }
-    if register == Self.returnAddress { state.isReturnElsewhere = true }
+    if register == framePointer { state.isFPUnsupported = true }
+    if register == returnRegister { state.returnAddress = .elsewhere }
   }
 
   private mutating func restore(_ register: UInt64) {
-    if register == Self.rbp {
+    if register == framePointer {
       state.fp = initial.fp
       state.fpOffset = initial.fpOffset
       state.isFPUnsupported = initial.isFPUnsupported
     }
-    if register == Self.returnAddress {
-      state.isReturnUndefined = initial.isReturnUndefined
-      state.isReturnElsewhere = initial.isReturnElsewhere
-    }
-  }
-}
-
-/// The few DWARF expressions (DWARF 5 section 2.5) that stand in real call frame information.
-enum CFAExpression {
-  /// The rule for a CFA expression: a PLT stub's, or one dereference of rsp or rbp; else unsupported.
-  static func rule(_ expression: EhCursor) -> UnwindRule {
-    let bytes = expression.bytes[min(expression.at, expression.end)..<expression.end]
-    // breg7 8; breg16 0; lit15; and; lit N; ge; lit3; shl; plus
-    if bytes.count == 11, Array(bytes.prefix(6)) == [0x77, 0x08, 0x80, 0x00, 0x3f, 0x1a],
-      Array(bytes.suffix(4)) == [0x2a, 0x33, 0x24, 0x22]
-    {
-      let literal = bytes[bytes.startIndex + 6]
-      guard (0x30...0x4f).contains(literal) else { return UnwindRule(.unsupported) }
-      return UnwindRule(.plt, offset: Int32(literal - 0x30))
-    }
-    var cursor = expression
-    let base = cursor.fixed(UInt8.self)
-    let inner = cursor.signed()
-    guard base == 0x76 || base == 0x77, cursor.fixed(UInt8.self) == 0x06, let low = Int16(exactly: inner)
-    else {
-      return UnwindRule(.unsupported)
-    }
-    var outer: UInt64 = 0
-    if !cursor.isAtEnd {
-      guard cursor.fixed(UInt8.self) == 0x23 else { return UnwindRule(.unsupported) }
-      outer = cursor.unsigned()
-    }
-    guard !cursor.failed, cursor.at == cursor.end, let high = Int16(exactly: outer) else {
-      return UnwindRule(.unsupported)
-    }
-    let packed = Int32(high) << 16 | Int32(UInt16(bitPattern: low))
-    return UnwindRule(base == 0x76 ? .dereferencedRBP : .dereferencedRSP, offset: packed)
-  }
-
-  /// A place that is a register plus an offset, for the two registers that a walk knows.
-  static func location(_ expression: EhCursor) -> (register: UInt64, offset: Int64)? {
-    var cursor = expression
-    let opcode = cursor.fixed(UInt8.self)
-    let offset = cursor.signed()
-    guard !cursor.failed, cursor.at == cursor.end, opcode == 0x76 || opcode == 0x77 else { return nil }
-    return (UInt64(opcode - 0x70), offset)
+    if register == returnRegister { state.returnAddress = initial.returnAddress }
   }
 }

@@ -1,4 +1,4 @@
-/// Compact unwind rows of one file, compiled from its .eh_frame (LSB core, "Exception Frames").
+/// Compact unwind rows of one file, compiled from its call frame information.
 public struct UnwindTable: Sendable {
   /// Distinct rules; rows refer to them by index.
   public private(set) var rules: [UnwindRule] = []
@@ -11,6 +11,8 @@ public struct UnwindTable: Sendable {
   public private(set) var functionCount = 0
   /// Entries that could not be read or understood.
   public private(set) var skipped = 0
+  /// Rows that say more than a walk can follow: stacks end there.
+  public private(set) var unsupportedRows = 0
 
   /// A rule and the address where it begins.
   private struct Step {
@@ -21,18 +23,32 @@ public struct UnwindTable: Sendable {
   /// Text that one table may span; a larger file is hostile or not for this machine.
   private static let largestSpan: UInt64 = 4 << 30
 
-  /// Compiles a section whose first byte is at virtual address `address`.
+  /// A function, and its steps.
+  private struct Entry {
+    var range: Range<UInt64>
+    var first: Int
+    var count: Int
+  }
+
+  /// Compiles one .eh_frame section whose first byte is at virtual address `address`.
   public static func compile(ehFrame: [UInt8], address: UInt64) -> UnwindTable {
+    compile([CallFrameInfo.Section(.ehFrame, bytes: ehFrame, address: address)], text: [], machine: .host)
+  }
+
+  /// Compiles sections, best first: what a later one says counts where the earlier ones say nothing. Functions outside
+  /// of `text` are left out, unless that is empty: linkers leave entries of functions that they threw away.
+  static func compile(_ sections: [CallFrameInfo.Section], text: [Range<UInt64>], machine: Machine) -> UnwindTable {
     var table = UnwindTable()
     var numbers: [UnwindRule: UInt32] = [UnwindRule(.none): 0]
     table.rules = [UnwindRule(.none)]
-    var entries: [(range: Range<UInt64>, first: Int, count: Int)] = []
+    var entries: [Entry] = []
     var steps: [Step] = []
-    ehFrame.withUnsafeBytes { bytes in
-      var reader = EhFrameReader(bytes: bytes, address: address)
-      var lastRule = UnwindRule(.none)
-      var lastNumber: UInt32 = 0
-      while let range = reader.nextFunction(emit: { at, rule in
+    var lastRule = UnwindRule(.none)
+    var lastNumber: UInt32 = 0
+    for section in sections {
+      var own: [Entry] = []
+      var first = steps.count
+      table.skipped += section.forEachFunction(machine) { at, rule in
         if rule != lastRule {
           lastRule = rule
           if let known = numbers[rule] {
@@ -44,19 +60,41 @@ public struct UnwindTable: Sendable {
           }
         }
         steps.append(Step(address: at, rule: lastNumber))
-      }) {
-        let first = entries.last.map { $0.first + $0.count } ?? 0
-        entries.append((range, first, steps.count - first))
+      } ended: { range in
+        own.append(Entry(range: range, first: first, count: steps.count - first))
+        first = steps.count
       }
-      table.skipped = reader.skipped
+      own.removeAll { entry in !text.isEmpty && !text.contains { $0.contains(entry.range.lowerBound) } }
+      own.sort { $0.range.lowerBound < $1.range.lowerBound }
+      entries = entries.isEmpty ? own : merge(entries, own)
     }
     table.functionCount = entries.count
     guard table.rules.count <= 0xffff else { return UnwindTable() }
-    entries.sort { $0.range.lowerBound < $1.range.lowerBound }
     let stop = numbers[UnwindRule(.stop)] ?? UInt32(table.rules.count)
     if Int(stop) == table.rules.count { table.rules.append(UnwindRule(.stop)) }
     table.layOut(entries, steps, stop: stop)
+    let unsupported = table.rules.map(\.isUnsupported)
+    if unsupported.contains(true) { table.unsupportedRows = table.rows.count { unsupported[Int($0 & 0xffff)] } }
     return table
+  }
+
+  /// All of the better functions, and those of the others that overlap none of them; both in order.
+  private static func merge(_ better: [Entry], _ others: [Entry]) -> [Entry] {
+    var result: [Entry] = []
+    result.reserveCapacity(better.count + others.count)
+    var next = 0
+    var covered: UInt64 = 0
+    for other in others {
+      while next < better.count, better[next].range.lowerBound <= other.range.lowerBound {
+        covered = max(covered, better[next].range.upperBound)
+        result.append(better[next])
+        next += 1
+      }
+      let isFree = covered <= other.range.lowerBound
+        && (next == better.count || other.range.upperBound <= better[next].range.lowerBound)
+      if isFree { result.append(other) }
+    }
+    return result + better[next...]
   }
 
   /// Puts the functions' rows in order, fills gaps with "no rule", and splits at pages.
@@ -65,7 +103,7 @@ public struct UnwindTable: Sendable {
   /// behind it is the function itself, put on the stack to be gone to at the end: the bottom of a stack that was made
   /// by hand (makecontext does so).
   private mutating func layOut(
-    _ entries: [(range: Range<UInt64>, first: Int, count: Int)], _ steps: [Step], stop: UInt32
+    _ entries: [Entry], _ steps: [Step], stop: UInt32
   ) {
     guard let low = entries.first?.range.lowerBound, let high = entries.map(\.range.upperBound).max(),
       high - low < Self.largestSpan

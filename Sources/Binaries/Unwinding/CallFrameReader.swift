@@ -1,6 +1,22 @@
-/// Goes through the entries of an .eh_frame section (LSB core, "Exception Frames"): CIEs are read when an FDE
-/// refers to them, and kept.
-struct EhFrameReader {
+/// Goes through the entries of a section of call frame information: CIEs are read when an FDE refers to them, and kept.
+struct CallFrameReader {
+  /// The two formats. They differ in how an FDE names its CIE, and in how addresses are written.
+  enum Format {
+    /// .eh_frame: LSB core, "Exception Frames".
+    case ehFrame
+    /// .debug_frame: DWARF 5 section 6.4.1.
+    case debugFrame
+  }
+
+  private struct Entry {
+    var content: Int
+    var end: Int
+    /// Where its CIE stands; nil for a CIE.
+    var common: Int?
+  }
+
+  private let format: Format
+  private let machine: Machine
   private let bytes: UnsafeRawBufferPointer
   private let address: UInt64
   private var at = 0
@@ -9,21 +25,25 @@ struct EhFrameReader {
   private(set) var skipped = 0
 
   private struct CommonEntry {
-    var machine: CFAMachine
+    var rules: CFAMachine
     var pointerEncoding: UInt8
     var hasAugmentationData: Bool
   }
 
-  init(bytes: UnsafeRawBufferPointer, address: UInt64) {
+  /// `address` is that of the section's first byte in memory; of no meaning for .debug_frame.
+  init(_ format: Format, bytes: UnsafeRawBufferPointer, address: UInt64, machine: Machine) {
+    self.format = format
+    self.machine = machine
     self.bytes = bytes
     self.address = address
   }
 
   /// Runs the next FDE that makes sense. Nil at the end.
   mutating func nextFunction(emit: (UInt64, UnwindRule) -> Void) -> Range<UInt64>? {
-    while let (content, end, identifierAt, identifier) = nextEntry() {
-      guard identifier != 0 else { continue }  // a CIE
-      guard let range = function(content, end, identifierAt - Int(identifier), emit) else {
+    while let entry = entry(at: at) {
+      at = entry.end
+      guard let commonAt = entry.common else { continue }
+      guard let range = function(entry.content, entry.end, commonAt, emit) else {
         skipped += 1
         continue
       }
@@ -32,18 +52,27 @@ struct EhFrameReader {
     return nil
   }
 
-  /// The next entry's content, its end, and its identifier: 0 for a CIE, else how far back the CIE stands.
-  private mutating func nextEntry() -> (Int, Int, Int, UInt64)? {
-    var cursor = EhCursor(bytes, at: at, end: bytes.count)
+  /// The entry at an offset; nil at the end of the section.
+  private func entry(at offset: Int) -> Entry? {
+    var cursor = EhCursor(bytes, at: offset, end: bytes.count)
     var length = UInt64(cursor.fixed(UInt32.self))
-    if length == 0xffff_ffff { length = cursor.fixed(UInt64.self) }
-    // A length of 0 ends the section's entries.
+    let isLong = length == 0xffff_ffff  // 64-bit DWARF, section 7.4
+    if isLong { length = cursor.fixed(UInt64.self) }
+    // A length of 0 ends the entries of .eh_frame.
     guard !cursor.failed, length >= 4, length <= UInt64(bytes.count - cursor.at) else { return nil }
     let identifierAt = cursor.at
     let end = cursor.at + Int(length)
-    at = end
-    let identifier = UInt64(cursor.fixed(UInt32.self))
-    return (cursor.at, end, identifierAt, identifier)
+    switch format {
+    case .ehFrame:
+      // 4 bytes whatever the length; 0 for a CIE, else how far back the CIE stands.
+      let distance = Int(cursor.fixed(UInt32.self))
+      return Entry(content: cursor.at, end: end, common: distance == 0 ? nil : identifierAt - distance)
+    case .debugFrame:
+      let none = isLong ? UInt64.max : 0xffff_ffff
+      let common = isLong ? cursor.fixed(UInt64.self) : UInt64(cursor.fixed(UInt32.self))
+      guard !cursor.failed else { return nil }
+      return Entry(content: cursor.at, end: end, common: common == none ? nil : Int(clamping: common))
+    }
   }
 
   private mutating func function(
@@ -59,7 +88,7 @@ struct EhFrameReader {
     let (limit, overflow) = start.addingReportingOverflow(length)
     guard !cursor.failed, !overflow else { return nil }
     if length == 0 { return start..<start }
-    guard common.machine.run(cursor, from: start, emit: emit) else {
+    guard common.rules.run(cursor, from: start, emit: emit) else {
       // Half of a program's rules would mislead: from its start on, there is none.
       emit(start, UnwindRule(.none))
       skipped += 1
@@ -76,12 +105,8 @@ struct EhFrameReader {
   }
 
   private func readCommon(at offset: Int) -> CommonEntry? {
-    var cursor = EhCursor(bytes, at: offset, end: bytes.count)
-    var length = UInt64(cursor.fixed(UInt32.self))
-    if length == 0xffff_ffff { length = cursor.fixed(UInt64.self) }
-    guard !cursor.failed, length >= 4, length <= UInt64(bytes.count - cursor.at) else { return nil }
-    let end = cursor.at + Int(length)
-    guard cursor.fixed(UInt32.self) == 0 else { return nil }
+    guard let entry = entry(at: offset), entry.common == nil else { return nil }
+    var cursor = EhCursor(bytes, at: entry.content, end: entry.end)
     let version = cursor.fixed(UInt8.self)
     guard version == 1 || version == 3 || version == 4 else { return nil }
     var augmentation: [UInt8] = []
@@ -90,11 +115,14 @@ struct EhFrameReader {
       if byte == 0 { break }
       augmentation.append(byte)
     }
-    if version == 4 { cursor.skip(2) }  // address and segment sizes
+    if version == 4 {
+      // Sizes of an address and of a segment selector.
+      guard cursor.fixed(UInt8.self) == 8, cursor.fixed(UInt8.self) == 0 else { return nil }
+    }
     let codeAlignment = cursor.unsigned()
     let dataAlignment = cursor.signed()
     let returnRegister = version == 1 ? UInt64(cursor.fixed(UInt8.self)) : cursor.unsigned()
-    guard !cursor.failed, returnRegister == 16 else { return nil }
+    guard !cursor.failed, returnRegister == machine.returnAddress else { return nil }
     var encoding: UInt8 = 0
     var isSignal = false
     let hasData = augmentation.first == UInt8(ascii: "z")
@@ -109,18 +137,19 @@ struct EhFrameReader {
           _ = cursor.pointer(encoding: personality & 0x7f, base: address)
         case UInt8(ascii: "L"): _ = cursor.fixed(UInt8.self)
         case UInt8(ascii: "S"): isSignal = true
-        case UInt8(ascii: "B"): break
+        // Keys by which return addresses are signed, and tagged memory (DWARF for the Arm 64-bit Architecture): walks
+        // need not know.
+        case UInt8(ascii: "B"), UInt8(ascii: "G"): break
         default: return nil
         }
       }
-    } else if !augmentation.isEmpty {
+    } else if !augmentation.isEmpty, augmentation != [UInt8(ascii: "B")] {
       return nil
     }
-    var machine = CFAMachine(
-      codeAlignment: codeAlignment, dataAlignment: dataAlignment, isSignalFrame: isSignal,
-      pointerEncoding: encoding,
-      sectionAddress: address)
-    guard !cursor.failed, machine.runInitial(EhCursor(bytes, at: cursor.at, end: end)) else { return nil }
-    return CommonEntry(machine: machine, pointerEncoding: encoding, hasAugmentationData: hasData)
+    var rules = CFAMachine(
+      machine, codeAlignment: codeAlignment, dataAlignment: dataAlignment, isSignalFrame: isSignal,
+      pointerEncoding: encoding, sectionAddress: address)
+    guard !cursor.failed, rules.runInitial(EhCursor(bytes, at: cursor.at, end: entry.end)) else { return nil }
+    return CommonEntry(rules: rules, pointerEncoding: encoding, hasAugmentationData: hasData)
   }
 }

@@ -1,0 +1,100 @@
+/// The sections of a file, and of its separate debug file, that say how to unwind its code.
+public struct CallFrameInfo: Sendable {
+  /// Which kind of section it is.
+  public enum Format: String, Sendable, Hashable {
+    /// LSB core, "Exception Frames". It is in memory, and nearly every file has it.
+    case ehFrame = ".eh_frame"
+    /// DWARF 5 section 6.4.1: of files that were compiled with debug information and without exceptions.
+    case debugFrame = ".debug_frame"
+    /// The SFrame format, versions 1 and 2: by `as --gsframe`.
+    case sframe = ".sframe"
+  }
+
+  /// The contents of one section; `address` is that of its first byte in memory.
+  public struct Section: Sendable {
+    public var format: Format
+    public var bytes: [UInt8]
+    public var address: UInt64
+
+    public init(_ format: Format, bytes: [UInt8], address: UInt64) {
+      self.format = format
+      self.bytes = bytes
+      self.address = address
+    }
+  }
+
+  private struct Part: Sendable {
+    var format: Format
+    var elf: ELFFile
+    var section: ELFFile.Section
+  }
+
+  /// Larger sections are not read; those of browsers have 14 MB.
+  private static let largestSection: UInt64 = 1 << 30
+  /// .eh_frame takes a tenth of the text's size where it covers all of it (measured: 8 to 12 %).
+  private static let scantShare = 64
+
+  private let code: ELFFile
+  private var parts: [Part] = []
+
+  public init(of elf: ELFFile) {
+    code = elf
+    add(.ehFrame, elf)
+    add(.sframe, elf)
+    add(.debugFrame, elf)
+  }
+
+  /// Bytes of all sections together, as they stand in the files.
+  public var byteCount: Int { parts.reduce(0) { $0 + Int($1.section.size) } }
+  /// Whether there are entries at all; a section that only ends has 4 bytes.
+  public var isEmpty: Bool { byteCount <= 8 }
+  /// Whether so little is there that most of the code cannot be covered: a separate debug file may know more.
+  public var isScant: Bool { byteCount * Self.scantShare < code.executableSpan }
+
+  /// Adds what a separate debug file of the same build has.
+  public mutating func add(debugFile: ELFFile) { add(.debugFrame, debugFile) }
+
+  private mutating func add(_ format: Format, _ elf: ELFFile) {
+    guard let section = elf.section(named: format.rawValue), section.size < Self.largestSection,
+      elf.machine == code.machine
+    else { return }
+    parts.append(Part(format: format, elf: elf, section: section))
+  }
+
+  /// Reads the sections. Throws if one cannot be read that is there.
+  public func sections() throws(BinaryError) -> [Section] {
+    var result: [Section] = []
+    for part in parts {
+      result.append(
+        Section(part.format, bytes: try part.elf.contents(of: part.section), address: part.section.address))
+    }
+    return result
+  }
+
+  /// Compiles all of it into one table.
+  public func compile() throws(BinaryError) -> UnwindTable {
+    UnwindTable.compile(
+      try sections(), text: code.segments.filter(\.isExecutable).map { $0.address..<$0.address + $0.fileSize },
+      machine: Machine(rawValue: code.machine) ?? .host)
+  }
+}
+
+extension CallFrameInfo.Section {
+  /// Goes through the functions: `step` gets each rule with the address that it begins at, `ended` the function whose
+  /// steps these were. Returns how many entries could not be read or understood.
+  func forEachFunction(
+    _ machine: Machine, step: (UInt64, UnwindRule) -> Void, ended: (Range<UInt64>) -> Void
+  ) -> Int {
+    bytes.withUnsafeBytes { bytes in
+      if format == .sframe {
+        var reader = SFrameReader(bytes: bytes, address: address, machine: machine)
+        while let range = reader.nextFunction(emit: step) { ended(range) }
+        return reader.skipped
+      }
+      var reader = CallFrameReader(
+        format == .debugFrame ? .debugFrame : .ehFrame, bytes: bytes, address: address, machine: machine)
+      while let range = reader.nextFunction(emit: step) { ended(range) }
+      return reader.skipped
+    }
+  }
+}
