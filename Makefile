@@ -29,7 +29,7 @@ BUILD_PACKAGES := gcc libc6-dev make pkg-config libbpf-dev libelf-dev libdw-dev 
 	liblzma-dev
 TEST_PACKAGES := redis-server redis-tools nginx-light postgresql postgresql-contrib python3 golang-go tmux binutils \
 	libjemalloc2 libc6-dbg procps util-linux g++ musl-tools libjemalloc-dev libgoogle-perftools-dev \
-	libtcmalloc-minimal4 libmimalloc-dev libmimalloc2.0 rustc xz-utils debuginfod
+	libtcmalloc-minimal4 libmimalloc-dev libmimalloc2.0 rustc xz-utils debuginfod libc6-arm64-cross
 
 # The Swift library is linked in, so that the binary runs where no Swift is installed.
 SWIFT_FLAGS := --static-swift-stdlib

@@ -19,7 +19,8 @@ public enum BinaryError: Error, Sendable, Hashable, CustomStringConvertible {
     case .notELF: "not an ELF file"
     case .thirtyTwoBit: "a 32-bit ELF file; drip reads 64-bit ones"
     case .wrongByteOrder: "a big-endian ELF file"
-    case .wrongMachine(let machine): "an ELF file for another machine (e_machine \(machine), not \(Machine.host.name))"
+    case .wrongMachine(let machine):
+      "an ELF file for another machine (e_machine \(machine), not \(Machine.host.name))"
     case .truncated(let what): "damaged ELF file: \(what) lies outside of the file"
     }
   }

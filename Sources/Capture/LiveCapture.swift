@@ -424,6 +424,9 @@ public actor LiveCapture {
   }
 
   /// Facts about this capture that a reader of its results should know.
+  /// What the unwind tables of its files take.
+  public var unwindFigures: UnwindFigures { library.figures }
+
   public var notes: [String] {
     library.notes + probeNotes + traced.sorted { $0.key < $1.key }.flatMap { $0.value.probes?.notes ?? [] }
   }

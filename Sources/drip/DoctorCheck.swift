@@ -10,6 +10,7 @@ struct DoctorCheck {
   let oneTrap: [String]
   /// What the capture has to say, contradictions in a trial above all.
   let notes: [String]
+  let tables: UnwindFigures
 
   private static let seconds = 2.0
   /// Stacks that are enough: each holds the process up for a few us.
@@ -34,6 +35,7 @@ struct DoctorCheck {
     let oneTrap = await capture.oneTrapFunctions(of: 0).sorted()
     await capture.detach()
     let losses = try await capture.snapshot().losses
-    return DoctorCheck(checks: check.figures(losses), oneTrap: oneTrap, notes: await capture.notes)
+    return DoctorCheck(checks: check.figures(losses), oneTrap: oneTrap, notes: await capture.notes,
+      tables: await capture.unwindFigures)
   }
 }

@@ -143,6 +143,7 @@ struct Doctor: AsyncParsableCommand {
         )
       }
       for note in outcome.notes { sheet.add(.note, "trial", displayable(note)) }
+      addTables(outcome.tables, &sheet)
       if checks.checked == 0 {
         sheet.add(.note, "stack check", "the process allocated nothing while drip looked")
       } else {
@@ -151,6 +152,17 @@ struct Doctor: AsyncParsableCommand {
     } catch {
       sheet.add(.fails, "stack check", "\(error)")
     }
+  }
+
+  private func addTables(_ tables: UnwindFigures, _ sheet: inout DoctorSheet) {
+    guard tables.rows > 0 else { return }
+    let memory = Quantities.bytes(UInt64(tables.bytes))
+    let rows = Quantities.count(UInt64(tables.rows))
+    let cost = (tables.bytesPerRow * 100).rounded() / 100
+    let time = (tables.microsecondsPerRow * 100).rounded() / 100
+    sheet.add(
+      .works, "unwind tables",
+      "\(memory) for \(rows) rows of \(tables.files) files: \(cost) bytes and \(time) µs a row")
   }
 
   private func addStacks(_ pid: Int32, _ sheet: inout DoctorSheet) {

@@ -17,10 +17,9 @@ struct FrameOracle {
 
   /// `section`: of the two DWARF formats, or `.sframe`.
   init(_ path: String, section: String, machine: Machine = .host) throws {
-    let program = machine == .host ? "readelf" : "aarch64-linux-gnu-readelf"
     let what = section == ".sframe" ? "--sframe=.sframe" : "--debug-dump=frames-interp"
     // An entry names its range; its table follows.
-    let command = "LC_ALL=C \(program) \(what) -wN -W '\(path)' 2>/dev/null"
+    let command = "LC_ALL=C readelf \(what) -wN -W '\(path)' 2>/dev/null"
     let pipe = try #require(popen(command, "r"))
     defer { pclose(pipe) }
     var line = [CChar](repeating: 0, count: 4096)
@@ -29,7 +28,7 @@ struct FrameOracle {
     var isCommon = false
     while fgets(&line, 4096, pipe) != nil {
       let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-      if text.hasPrefix("Contents of the ") { isWanted = text.contains(" \(section) section") }
+      if text.hasPrefix("Contents of the ") { isWanted = text.contains(" \(section) section") || text.contains(" section \(section):") }
       let words = text.split(whereSeparator: \.isWhitespace)
       if words.contains("CIE") { isCommon = true }
       if words.contains("FDE") { isCommon = false }
@@ -46,8 +45,9 @@ struct FrameOracle {
     let saved = columns["fp"] ?? columns[machine == .x86_64 ? "rbp" : "x29"] ?? "u"
     let back = columns["ra"]
     guard let cfa = columns["cfa"] else { return .inexpressible }
-    // In a table of DWARF an undefined return address ends the walk; SFrame's "u" is the default.
-    if back == "u", columns["startpc"] == nil, machine == .x86_64 || columns["loc"] != nil { return .rule(UnwindRule(.stop)) }
+    // In a table of DWARF an undefined return address ends the walk; SFrame's "u" is the default. For arm64 readelf says
+    // the same of a return address that is still in its register.
+    if back == "u", columns["startpc"] == nil, machine == .x86_64 { return .rule(UnwindRule(.stop)) }
     if cfa == "exp" { return .expression }
     let base: UnwindRule.CFA
     let parts = cfa.split(separator: "+", maxSplits: 1)
@@ -58,10 +58,11 @@ struct FrameOracle {
     }
     guard parts.count == 2, let offset = Int32(parts[1]) else { return .inexpressible }
     let fp: Int16? = saved.hasPrefix("c") ? Int16(saved.dropFirst()) : nil
-    guard fp != nil || saved == "u" || saved == "s" else { return saved.hasPrefix("v") || saved == "exp" ? .inexpressible : .inexpressible }
+    guard fp != nil || saved == "u" || saved == "s" else { return .inexpressible }
     if machine == .x86_64 {
       guard back == nil || back == "c-8" || back == "u" else { return .inexpressible }
-      return .rule(UnwindRule(base, offset: offset, framePointer: fp == nil ? .same : .atCFA, fpOffset: fp ?? 0))
+      return .rule(
+        UnwindRule(base, offset: offset, framePointer: fp == nil ? .same : .atCFA, fpOffset: fp ?? 0))
     }
     guard let back, back != "u", back != "s" else {
       return .rule(

@@ -15,7 +15,8 @@ enum CFAExpression {
     var cursor = expression
     let base = cursor.fixed(UInt8.self)
     let inner = cursor.signed()
-    guard let register = register(base, machine), cursor.fixed(UInt8.self) == 0x06, let low = Int16(exactly: inner)
+    guard let register = register(base, machine), cursor.fixed(UInt8.self) == 0x06,
+      let low = Int16(exactly: inner)
     else {
       return UnwindRule(.unsupported)
     }
@@ -36,7 +37,9 @@ enum CFAExpression {
     var cursor = expression
     let opcode = cursor.fixed(UInt8.self)
     let offset = cursor.signed()
-    guard !cursor.failed, cursor.at == cursor.end, let register = register(opcode, machine) else { return nil }
+    guard !cursor.failed, cursor.at == cursor.end, let register = register(opcode, machine) else {
+      return nil
+    }
     return (register, offset)
   }
 

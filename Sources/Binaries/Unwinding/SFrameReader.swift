@@ -23,6 +23,8 @@ struct SFrameReader {
   private let machine: Machine
   private let header: Header?
   private var next = 0
+  /// Rows that may still be read: a row takes 3 bytes, and functions do not share any.
+  private var rowsLeft: Int
   /// Functions that were damaged or use what drip does not know.
   private(set) var skipped = 0
 
@@ -31,6 +33,7 @@ struct SFrameReader {
     self.address = address
     self.machine = machine
     header = Self.readHeader(bytes, machine)
+    rowsLeft = bytes.count / 3
     if header == nil, !bytes.isEmpty { skipped = 1 }
   }
 
@@ -77,9 +80,11 @@ struct SFrameReader {
     return nil
   }
 
-  private func function(at offset: Int, _ header: Header, _ emit: (UInt64, UnwindRule) -> Void) -> Range<
-    UInt64
-  >? {
+  private mutating func function(at offset: Int, _ header: Header, _ emit: (UInt64, UnwindRule) -> Void)
+    -> Range<
+      UInt64
+    >?
+  {
     var cursor = EhCursor(bytes, at: offset, end: bytes.count)
     let place = Int64(cursor.fixed(Int32.self))
     let length = UInt64(cursor.fixed(UInt32.self))
@@ -90,7 +95,8 @@ struct SFrameReader {
     let origin = header.flags & Self.flagRelativeToField != 0 ? address &+ UInt64(offset) : address
     let start = origin &+ UInt64(bitPattern: place)
     let (limit, overflow) = start.addingReportingOverflow(length)
-    guard !cursor.failed, !overflow, info & 0x0f <= 2 else { return nil }
+    guard !cursor.failed, !overflow, info & 0x0f <= 2, count <= rowsLeft else { return nil }
+    rowsLeft -= count
     var rows = EhCursor(bytes, at: header.rowsAt + firstRow, end: bytes.count)
     // Rows that hold for each block of the code anew: PLT stubs.
     if info & 0x10 != 0 {

@@ -37,7 +37,9 @@ public struct UnwindTable: Sendable {
 
   /// Compiles sections, best first: what a later one says counts where the earlier ones say nothing. Functions outside
   /// of `text` are left out, unless that is empty: linkers leave entries of functions that they threw away.
-  static func compile(_ sections: [CallFrameInfo.Section], text: [Range<UInt64>], machine: Machine) -> UnwindTable {
+  static func compile(_ sections: [CallFrameInfo.Section], text: [Range<UInt64>], machine: Machine)
+    -> UnwindTable
+  {
     var table = UnwindTable()
     var numbers: [UnwindRule: UInt32] = [UnwindRule(.none): 0]
     table.rules = [UnwindRule(.none)]
@@ -74,7 +76,9 @@ public struct UnwindTable: Sendable {
     if Int(stop) == table.rules.count { table.rules.append(UnwindRule(.stop)) }
     table.layOut(entries, steps, stop: stop)
     let unsupported = table.rules.map(\.isUnsupported)
-    if unsupported.contains(true) { table.unsupportedRows = table.rows.count { unsupported[Int($0 & 0xffff)] } }
+    if unsupported.contains(true) {
+      table.unsupportedRows = table.rows.count { unsupported[Int($0 & 0xffff)] }
+    }
     return table
   }
 
@@ -90,7 +94,8 @@ public struct UnwindTable: Sendable {
         result.append(better[next])
         next += 1
       }
-      let isFree = covered <= other.range.lowerBound
+      let isFree =
+        covered <= other.range.lowerBound
         && (next == better.count || other.range.upperBound <= better[next].range.lowerBound)
       if isFree { result.append(other) }
     }
