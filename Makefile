@@ -35,7 +35,7 @@ TEST_PACKAGES := redis-server redis-tools nginx-light postgresql postgresql-cont
 SWIFT_FLAGS := --static-swift-stdlib
 QUIET := $(if $(V),,--quiet)
 
-.PHONY: all drip bpf workloads demo test check-format lint format bench docs install install-build install-test clean
+.PHONY: all drip bpf bpf-other workloads demo test check-format lint format bench docs install install-build install-test clean
 all: drip
 
 drip: install-build bpf
@@ -43,6 +43,13 @@ drip: install-build bpf
 	$(Q)mkdir -p build && cp -f "$$($(SWIFT) build -c release $(SWIFT_FLAGS) --show-bin-path)/drip" build/drip
 
 bpf: $(BPF_OBJECTS)
+
+# The programs for the other machine that they are written for: compiled, and not embedded.
+OTHER_ARCH := $(if $(filter x86,$(ARCH)),arm64,x86)
+bpf-other: $(wildcard bpf/*.h bpf/include/*.h bpf/*.bpf.c) | bpf/build
+	$(Q)for source in bpf/*.bpf.c; do \
+		$(CLANG) $(subst TARGET_ARCH_$(ARCH),TARGET_ARCH_$(OTHER_ARCH),$(BPF_CFLAGS)) -c $$source -o bpf/build/other.o || exit 1; \
+	done; rm -f bpf/build/other.o
 
 bpf/build/%.bpf.o: bpf/%.bpf.c | bpf/build
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
@@ -58,7 +65,7 @@ demo: drip workloads
 	$(Q)Tests/demo build/drip Tests/Workloads/bin
 
 # The live tests run the very binary that users get; they find it through DRIP_BINARY.
-test: install-test drip workloads allocator-workloads guest-$(GUEST_QUICK) lint
+test: install-test drip bpf-other workloads allocator-workloads guest-$(GUEST_QUICK) lint
 	$(Q)DRIP_GUEST_KERNELS=$(GUEST_QUICK) DRIP_BINARY=$(CURDIR)/build/drip DRIP_WORKLOADS=$(CURDIR)/Tests/Workloads/bin \
 		$(SWIFT) test $(QUIET) --no-parallel
 

@@ -296,6 +296,49 @@ static __always_inline bool unhide(struct drip_scratch *s)
 	return true;
 }
 
+#ifdef __TARGET_ARCH_x86
+
+#define CFA_KIND(rule) ((rule)->cfa)
+#define LEAST_FRAME 1 /* the return address is on the stack, so that no frame is empty */
+
+/* The return address: always where the call has put it. */
+static __always_inline int return_address(struct drip_scratch *s, struct drip_rule *rule, __u64 cfa, __u64 *out)
+{
+	return stack_word(s, cfa - 8, out);
+}
+
+#else
+
+#define CFA_KIND(rule) ((rule)->cfa & DRIP_CFA_MASK)
+#define LEAST_FRAME 0
+
+/* The return address: in its register in a function that a signal has interrupted, else where the function has saved
+ * it; without the signature that pointer authentication puts into the bits that no address has. */
+static __always_inline int return_address(struct drip_scratch *s, struct drip_rule *rule, __u64 cfa, __u64 *out)
+{
+	__u64 at = cfa + (__s64)rule->fp_off;
+
+	switch (rule->cfa >> DRIP_CFA_BITS) {
+	case DRIP_RETURN_IN_REGISTER:
+		*out = s->lr;
+		s->lr = 0;
+		break;
+	case DRIP_RETURN_ABOVE_FP:
+		at += 8;
+		/* fall through */
+	case DRIP_RETURN_AT_CFA:
+		if (stack_word(s, at, out))
+			return -1;
+		break;
+	default:
+		return -1;
+	}
+	*out &= (1ULL << ADDRESS_BITS) - 1;
+	return 0;
+}
+
+#endif
+
 /* One step by the frame pointer. The saved value above need not be sane: the caller may use rbp freely. */
 static __always_inline int step_by_frame_pointer(struct drip_scratch *s)
 {
@@ -319,7 +362,7 @@ static __always_inline int step_by_frame_pointer(struct drip_scratch *s)
 		s->end = DRIP_END_COMPLETE;
 		return 1;
 	}
-	if (address < PAGE_BYTES || address >> 47) {
+	if (address < PAGE_BYTES || address >> ADDRESS_BITS) {
 		s->end = DRIP_END_BROKEN;
 		return 1;
 	}
@@ -406,7 +449,7 @@ __noinline int unwind_step(struct drip_scratch *s, struct drip_process *p)
 	*cache_entry(p, pc) = cache_word(pc, rule, slot);
 	__s64 offset = rule->cfa_off;
 
-	switch (rule->cfa) {
+	switch (CFA_KIND(rule)) {
 	case DRIP_CFA_RSP:
 		cfa = s->sp + offset;
 		break;
@@ -429,16 +472,19 @@ __noinline int unwind_step(struct drip_scratch *s, struct drip_process *p)
 		cfa = word + (offset >> 16);
 		break;
 	case DRIP_CFA_SIGNAL:
-		/* struct rt_sigframe after its return address: ucontext, then the saved registers. */
 		cfa = s->sp;
-		if (stack_word(s, cfa + 120, &word))
+		if (stack_word(s, cfa + SIGNAL_FP, &word))
 			goto unreadable;
 		s->fp = word;
 		s->fp_at = DRIP_FP_NOTED;
-		if (stack_word(s, cfa + 168, &word))
+		if (stack_word(s, cfa + SIGNAL_PC, &word))
 			goto unreadable;
 		pc = word;
-		if (stack_word(s, cfa + 160, &word))
+#ifdef SIGNAL_LR
+		if (stack_word(s, cfa + SIGNAL_LR, &s->lr))
+			goto unreadable;
+#endif
+		if (stack_word(s, cfa + SIGNAL_SP, &word))
 			goto unreadable;
 		s->sp = word;
 		back = 0; /* it was interrupted there, it does not return there */
@@ -453,7 +499,7 @@ __noinline int unwind_step(struct drip_scratch *s, struct drip_process *p)
 		s->end = DRIP_END_BROKEN;
 		return 1;
 	}
-	if (cfa <= s->sp) {
+	if (cfa < s->sp + LEAST_FRAME) {
 		s->end = DRIP_END_BROKEN;
 		return 1;
 	}
@@ -470,7 +516,7 @@ __noinline int unwind_step(struct drip_scratch *s, struct drip_process *p)
 		s->fp_at = s->sp + (__s64)rule->fp_off;
 		break;
 	}
-	if (stack_word(s, cfa - 8, &word))
+	if (return_address(s, rule, cfa, &word))
 		goto unreadable;
 	s->sp = cfa;
 found:
@@ -564,6 +610,7 @@ __noinline int walk(struct drip_scratch *s, struct drip_process *p, __u32 proces
 	s->fp = s->start_fp;
 	s->fp_at = DRIP_FP_FROM_START;
 	s->uses_fp = 0;
+	s->lr = 0;
 	s->pc = s->start_pc - 1;
 	s->most = max_frames;
 	if (python_on)

@@ -25,9 +25,9 @@
 #include "inflight.bpf.h"
 #include "python.bpf.h"
 #include "cache.bpf.h"
+#include "machine.bpf.h"
 #include "stack.bpf.h"
 #include "memo.bpf.h"
-#include "inner.bpf.h"
 #include "check.bpf.h"
 #include "record.bpf.h"
 #include "lifecycle.bpf.h"
@@ -402,7 +402,7 @@ int inside(struct pt_regs *ctx)
 
 	if (!t || function >= DRIP_FUNCTIONS)
 		return 0;
-	if (edge && condition_holds(ctx->flags, INNER(cookie, DRIP_INNER_CONDITION, 4)) != (edge == 2))
+	if (edge && condition_holds(FLAGS(ctx), INNER(cookie, DRIP_INNER_CONDITION, 4)) != (edge == 2))
 		return 0;
 	owner = bpf_get_current_pid_tgid();
 	calls = calls_of(owner);

@@ -7,13 +7,15 @@ import Processes
 /// processes map it. Small files are compiled before the attach, large ones after it, so that a program of 200 MiB
 /// does not hold up the first count.
 struct UnwindLibrary {
-  /// Files are told apart as the kernel does.
+  /// Files are told apart as the kernel does. Its own one, the vDSO, has no inode: it is the same in all processes.
   struct FileID: Hashable {
     let deviceMajor: UInt32
     let deviceMinor: UInt32
     let inode: UInt64
 
-    init(_ mapping: MemoryMapping) {
+    /// Nil for memory without a file.
+    init?(_ mapping: MemoryMapping) {
+      guard mapping.inode != 0 || mapping.path == UnwindLibrary.vdso else { return nil }
       deviceMajor = mapping.deviceMajor
       deviceMinor = mapping.deviceMinor
       inode = mapping.inode
@@ -34,6 +36,9 @@ struct UnwindLibrary {
   /// Stacks taken before a file's table is there are mostly cut in it.
   private static let bytesBeforeAttach = 24_000_000
 
+  private static let vdso = "[vdso]"
+  private static let largestVDSO: UInt64 = 1 << 20
+
   private let isEnabled: Bool
   private var files: [FileID: File] = [:]
   private var store = UnwindStore()
@@ -52,10 +57,9 @@ struct UnwindLibrary {
   /// Opens the files behind mappings that were not seen before.
   mutating func open(_ mappings: [MemoryMapping], pid: Int32) {
     guard isEnabled else { return }
-    for mapping in mappings where mapping.inode != 0 {
-      let id = FileID(mapping)
-      guard files[id] == nil, let path = try? MemoryMap.openableFile(pid: pid, mapping: mapping),
-        let bytes = try? FileBytes(path: path), let elf = try? ELFFile(bytes)
+    for mapping in mappings {
+      guard let id = FileID(mapping), files[id] == nil, let bytes = Self.bytes(mapping, pid: pid),
+        let elf = try? ELFFile(bytes)
       else { continue }
       let frames = CallFrameInfo(of: elf)
       guard frames.byteCount > 0 else { continue }
@@ -87,7 +91,7 @@ struct UnwindLibrary {
   /// The mapping as the kernel half wants it.
   func entry(_ mapping: MemoryMapping) -> drip_mapping {
     var entry = drip_mapping(begin: mapping.start, end: mapping.end, bias: 0, first_page: 0, page_count: 0)
-    guard mapping.inode != 0, let file = files[FileID(mapping)], let placement = file.placement,
+    guard let id = FileID(mapping), let file = files[id], let placement = file.placement,
       let address = file.elf.address(ofFileOffset: mapping.fileOffset)
     else { return entry }
     // pc - bias counts from the first byte of the table's first page.
@@ -99,7 +103,16 @@ struct UnwindLibrary {
 
   /// Whether the file behind a mapping has call frame information.
   func hasTable(_ mapping: MemoryMapping) -> Bool {
-    files[FileID(mapping)].map { !$0.frames.isEmpty } ?? false
+    FileID(mapping).flatMap { files[$0] }.map { !$0.frames.isEmpty } ?? false
+  }
+
+  private static func bytes(_ mapping: MemoryMapping, pid: Int32) -> (any ByteSource)? {
+    guard mapping.path == vdso else {
+      return (try? MemoryMap.openableFile(pid: pid, mapping: mapping)).flatMap { try? FileBytes(path: $0) }
+    }
+    let length = mapping.end - mapping.start
+    guard length <= largestVDSO else { return nil }
+    return ProcessMemory.bytes(pid: pid, at: mapping.start, count: Int(length)).map(MemoryBytes.init)
   }
 
   private mutating func compile(_ id: FileID) {

@@ -255,6 +255,17 @@ enum drip_cfa {
 	DRIP_CFA_UNSUPPORTED = 8,
 };
 
+/* Where the return address is, in the upper half of drip_rule's cfa. x86-64 has it at CFA - 8, always. "rsp" and "rbp"
+ * above are sp and x29 on arm64. */
+enum drip_return {
+	DRIP_CFA_BITS = 4,
+	DRIP_CFA_MASK = 15,
+	DRIP_RETURN_BELOW_CFA = 0,
+	DRIP_RETURN_IN_REGISTER = 1, /* x30 */
+	DRIP_RETURN_ABOVE_FP = 2,    /* CFA + fp_off + 8: a frame record */
+	DRIP_RETURN_AT_CFA = 3,      /* CFA + fp_off, and x29 is the caller's */
+};
+
 enum drip_fp {
 	DRIP_FP_SAME = 0,
 	DRIP_FP_AT_CFA = 1,
@@ -327,6 +338,7 @@ struct drip_scratch {
 	drip_u32 hint;  /* words that the last walk here needed */
 	drip_u32 uses_fp; /* the walk depends on start_fp */
 	drip_u64 fp_at; /* where the frame pointer was saved, not read yet; or enum drip_fp_origin */
+	drip_u64 lr;    /* arm64: the return address of a function that a signal interrupted */
 	drip_u64 python_frame; /* the next one; once the walk is done, the first that found no room */
 	drip_u32 marked; /* frames that are Python's */
 	drip_u32 most;   /* frames, with these */

@@ -1,11 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
- * What an inner site knows, decoded from its cookie: whether the jump under it goes the way that it is about, and
- * where the values stand. See Binaries/OneTrap for how such sites are found. */
-#ifndef DRIP_INNER_BPF_H
-#define DRIP_INNER_BPF_H
+ * What differs between processors, all of it: where the kernel's signal frame keeps the registers, where return
+ * addresses are, and for inner sites whether the jump under them goes the way that they are about and where the values
+ * stand (see Binaries/OneTrap for how such sites are found). */
+#ifndef DRIP_MACHINE_BPF_H
+#define DRIP_MACHINE_BPF_H
 
 #ifdef __TARGET_ARCH_x86
+
+/* struct rt_sigframe behind its return address: ucontext, and in it the registers. */
+#define SIGNAL_FP 120
+#define SIGNAL_SP 160
+#define SIGNAL_PC 168
+
+/* User space ends here. */
+#define ADDRESS_BITS 47
+
+#define FLAGS(ctx) ((ctx)->flags)
 
 #define FLAG_CARRY 0x001
 #define FLAG_PARITY 0x004
@@ -92,6 +103,17 @@ static __always_inline __u64 value_at(struct pt_regs *ctx, struct drip_scratch *
 }
 
 #else
+
+/* struct rt_sigframe: siginfo (128 bytes), ucontext with its mask (176, aligned to 16), and in the sigcontext a fault's
+ * address, x0 to x30, sp and pc (arch/arm64/include/uapi/asm). */
+#define SIGNAL_FP (312 + 29 * 8)
+#define SIGNAL_LR (312 + 30 * 8)
+#define SIGNAL_SP (312 + 31 * 8)
+#define SIGNAL_PC (312 + 32 * 8)
+
+#define ADDRESS_BITS 48
+
+#define FLAGS(ctx) 0
 
 /* No inner sites are chosen on other machines yet. */
 static __always_inline bool condition_holds(__u64 flags, __u32 condition)
