@@ -39,6 +39,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define COOKIE_FUNCTION(cookie) ((__u32)(cookie) >> 24)
 
 #include "regions.bpf.h"
+#include "linker.bpf.h"
 
 /* call_find, called: one state to the verifier instead of one a slot, for 2 ns. Its bounds need hiding from clang, which
  * knows them and would leave out the checks that the verifier wants. */
