@@ -1,5 +1,9 @@
+import Capture
 import Foundation
 import Glibc
+import Probes
+import Processes
+import Profile
 import Testing
 
 /// Stacks through code that comes, goes, or is more than usual.
@@ -87,55 +91,39 @@ struct MappingTests {
     #expect(whole(try dump(drip)) == 50)
   }
 
-  private func isOpen(_ path: String, by pid: Int32) -> Bool {
-    let folder = "/proc/\(pid)/fd"
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-    return names.contains {
-      (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\($0)"))?.hasSuffix(path) == true
-    }
-  }
-
-  /// All its threads sleep.
-  private func isResting(_ pid: Int32) -> Bool {
-    let folder = "/proc/\(pid)/task"
-    let threads = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-    return threads.allSatisfy { thread in
-      let stat = (try? String(contentsOfFile: "\(folder)/\(thread)/stat", encoding: .utf8)) ?? ""
-      return stat.split(separator: ")").last?.hasPrefix(" S") == true
-    }
-  }
-
-  /// Asks again and again, for some three seconds at most.
-  private func waitUntil(_ condition: () -> Bool) -> Bool {
-    for _ in 0..<3000 {
-      if condition() { return true }
-      usleep(1000)
-    }
-    return false
-  }
-
-  @Test("the dynamic linker tells of a library that comes: it is known long before the next look")
-  func prompt() throws {
+  @Test("the dynamic linker tells of a library that comes; nobody has to look for it")
+  func prompt() async throws {
     let libraries = try Libraries(1)
     let program = try Child(DripBinary.workload("libraries"), [libraries.path, "1"])
     try #require(program.waitForLine { $0 == "READY" } != nil)
-    // Looks once in ten seconds by itself.
-    let drip = try Child(
-      DripBinary.path, ["top", "-p", "\(program.pid)", "10", "1"])
-    try #require(drip.waitForErrorLine { $0.contains("attached") } != nil)
+    let target = try TargetProcess.open(pid: program.pid)
+    let candidates = try TrialTests.candidates(for: target)
+    var plan = try ProbePlan.make(candidates: candidates)
+    plan.linker = LinkerPlan.make(candidates: candidates)
+    let capture = try LiveCapture(
+      target: target, plan: plan, options: CaptureOptions(maxLive: 10_000, maxSites: 1024), cpus: 64)
     program.send("GO")
     try #require(program.waitForLine { $0 == "DONE" } != nil)
+    _ = await capture.maintain()
+    let before = try await capture.snapshot().sites.map(\.id)
+    let descriptor = await capture.wakeDescriptor
+    #expect(!isReadable(descriptor, within: 0), "nothing has come")
     program.send("GO")
     try #require(program.waitForLine { $0 == "LOADED" } != nil)
-    // It holds the file open, and rests again.
-    let knows = waitUntil {
-      isOpen(libraries.path + "/late.so", by: drip.pid) && isResting(drip.pid)
-    }
-    #expect(knows, "not within a third of its interval")
+    #expect(isReadable(descriptor, within: 10_000))
+    _ = await capture.maintain()
+    #expect(!isReadable(descriptor, within: 0), "that was it")
     program.send("GO")
     try #require(program.waitForLine { $0 == "DONE" } != nil)
-    let output = drip.finish()
-    #expect(output.status == 0)
-    #expect(output.output.contains("plugin_allocate"))
+    let late = try await capture.snapshot().sites.filter { !before.contains($0.id) && $0.allocs == 25 }
+    #expect(late.map(\.end) == [.complete])
+    await capture.detach()
+    program.closeInput()
+    _ = program.finish()
+  }
+
+  private func isReadable(_ descriptor: CInt, within milliseconds: CInt) -> Bool {
+    var descriptors = [pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)]
+    return poll(&descriptors, 1, milliseconds) == 1
   }
 }

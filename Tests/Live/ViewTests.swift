@@ -65,7 +65,8 @@ struct ViewTests {
     return (deepest.functions.count { $0 == "descend" }, deepest.end, deepest.modules.count)
   }
 
-  @Test("deep stacks are whole: 240 calls by default, 490 when asked for; deeper ones are cut where --depth says")
+  @Test(
+    "deep stacks are whole: 240 calls by default, 490 when asked for; deeper ones are cut where --depth says")
   func deep() throws {
     let usual = try descents(of: 240, [])
     #expect(usual.count == 241)
