@@ -57,7 +57,8 @@ enum IncompleteBeta {
     }
     let inverse = 1 / (x * x)
     let series =
-      (1.0 / 12 - inverse * (1.0 / 360 - inverse * (1.0 / 1260 - inverse * (1.0 / 1680 - inverse / 1188)))) / x
+      (1.0 / 12 - inverse * (1.0 / 360 - inverse * (1.0 / 1260 - inverse * (1.0 / 1680 - inverse / 1188))))
+      / x
     return (x - 0.5) * log(x) - x + 0.5 * log(2 * Double.pi) + series - log(product)
   }
 }
