@@ -90,10 +90,8 @@ public struct Outlook: Sendable, Hashable {
     let left = Double(limit.headroom)
     self.limit = limit
     seconds = left / growth.bytesPerSecond
-    interval =
-      (left / growth.interval.upperBound)
-      ...(growth.interval.lowerBound > 0
-      ? left / growth.interval.lowerBound : .infinity)
+    let latest = growth.interval.lowerBound > 0 ? left / growth.interval.lowerBound : .infinity
+    interval = (left / growth.interval.upperBound)...latest
   }
 }
 
