@@ -78,8 +78,7 @@ func measureScan(_ pid: Int32) async throws {
   }
   let capture = try LiveCapture(
     target: target, plan: try ProbePlan.make(candidates: candidates),
-    options: CaptureOptions(maxLive: 1 << 21),
-    cpus: 64)
+    options: CaptureOptions(), cpus: 64)
   print("READY")
   _ = readLine()
   var times: [Bool: [Double]] = [false: [], true: []]

@@ -73,7 +73,7 @@ struct SurvivalTest: Sendable, Hashable {
   static let nullDeathShare = 0.5
   /// Late survivors must be born at this share of the pace of early ones, or more.
   static let pace = 0.5
-  static let paceLevel = 0.3
+  static let paceLevel = 0.5
   static let gapLevel = 0.01
   /// Windows shorter than the watch speak only if at least so long, in seconds, and only of sites whose survivors have
   /// become more frequent.
