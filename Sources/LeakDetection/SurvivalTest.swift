@@ -47,6 +47,8 @@ struct SurvivalTest: Sendable, Hashable {
   }
 
   var outcome = Outcome.fewSurvivors
+  /// What it would be if nothing had died: whether survivors keep coming.
+  var arrival = Outcome.fewSurvivors
   /// The probability that half or more of what reaches the age is freed later, times the number of windows that
   /// were looked at; 1 unless the outcome is `open`.
   var probability = 1.0
@@ -93,12 +95,19 @@ struct SurvivalTest: Sendable, Hashable {
   static func run(_ site: SiteCohorts, deaths: (Double) -> Double) -> SurvivalTest {
     var best = SurvivalTest()
     var hasBecomeMore = false
+    var keepsComing = false
     var tested = 0
     for (index, window) in windows.enumerated() {
       if window.share < 1, !hasBecomeMore { break }
       var bins = WindowBins(site, share: window.share, age: window.age)
       guard let found = bins.test(deaths: deaths) else { continue }
       if index == 0 { hasBecomeMore = bins.lateShare >= lateShare }
+      // Windows of older objects tell who dies late, but not what has come since.
+      if index == 0 {
+        keepsComing = found.arrival == .open
+      } else if window.share == 1, !keepsComing {
+        continue
+      }
       if window.share < 1, found.to - found.from + found.age < shortestWindow { continue }
       tested += 1
       if index == 0 || found.outcome == .open && found.probability < best.probability { best = found }
@@ -191,7 +200,8 @@ private struct WindowBins {
     result.groups = min(Double(total) / clustering, Double(occupied))
     let halves = clocks.compactMap(halves)
     lateShare = halves.map(\.lateShare).min() ?? 1
-    result.outcome = outcome(result, clocks, halves, newest: newest, onset: onset)
+    result.arrival = arrival(result, clocks, halves, newest: newest, onset: onset)
+    result.outcome = result.deathShare > SurvivalTest.mostDeathShare ? .dies : result.arrival
     guard result.outcome == .open else { return result }
     let dead = result.deaths * result.groups / Double(total)
     result.probability = IncompleteBeta.complement(
@@ -199,10 +209,9 @@ private struct WindowBins {
     return result
   }
 
-  private func outcome(
+  private func arrival(
     _ result: SurvivalTest, _ clocks: [Clock], _ halves: [Halves], newest: Int, onset: Int
   ) -> SurvivalTest.Outcome {
-    if result.deathShare > SurvivalTest.mostDeathShare { return .dies }
     let silence = clocks.reduce(1) { min($0, gap(after: newest, $1)) }
     if power(1 - silence, max(result.groups, 1)) < SurvivalTest.gapLevel { return .stopped }
     let scale = result.groups / Double(total)
