@@ -218,6 +218,7 @@ struct DetectorStreamTests {
             ])))
     }
     #expect(try evidence(detector).survivors == 9)
+    #expect(try evidence(detector).intervals.seconds == 3)
   }
 
   @Test("the load of the whole process is a clock: a leak that goes with it is found across a quiet half")

@@ -142,6 +142,7 @@ struct ProcessGrowthTests {
       growth(sample(0, 100, 80, 10), sample(30, 190, 170, 95), sample(60, 180, 160, 12)).cause == .allocator)
     // Mapped and never touched: what has grown is the heap.
     #expect(growth(sample(0, 100, 80, 10, 0), sample(60, 180, 160, 12, 45)).cause == .mappings)
+    #expect(growth(sample(0, 100, 80, 70, 0), sample(60, 180, 160, 10, 90)).cause == .mappings)
     // Both together.
     #expect(growth(sample(0, 100, 80, 10, 0), sample(60, 180, 160, 40, 20)).cause == .heap)
     #expect(growth(sample(0, 1000, 80, 10), sample(60, 1009, 90, 20)).cause == ProcessGrowth.Cause.none)

@@ -93,6 +93,7 @@ struct VerdictTests {
     #expect(
       SuspicionHistory(suspected: 0b01111, matured: 0b10000, freed: 0b01111)
         == SuspicionHistory(atLastLook: true))
+    #expect(!SuspicionHistory(suspected: 0b10, matured: 0, freed: 0).atLastLook)
     #expect(!SuspicionHistory(suspected: 0b10011, matured: 0, freed: 0).sinceHalf)
   }
 
