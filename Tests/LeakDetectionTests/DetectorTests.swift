@@ -94,6 +94,7 @@ struct DetectorTests {
       // Six big steps are growth, on six occasions: not enough to say more.
       #expect(verdict.level <= (index == 9 ? .warmingUp : .bounded), "\(name): \(verdict.words)")
       #expect(watched.levels.allSatisfy { $0.level < .likely }, "\(name)")
+      #expect(!verdict.evidence.wasSuspected.atLastLook, "\(name)")
     }
   }
 
