@@ -74,6 +74,12 @@ let package = Package(
       path: "Benchmarks/symbols",
       swiftSettings: house),
 
+    .executableTarget(
+      name: "detection-bench",
+      dependencies: ["LeakDetection", "Capture", "Probes", "Processes", "Binaries", "Profile"],
+      path: "Benchmarks/detection",
+      swiftSettings: house),
+
     tests("ProfileTests", ["Profile"]),
     tests("LibbpfTests", ["Libbpf", "CProbes"]),
     tests("BinariesTests", ["Binaries", "Profile"]),
