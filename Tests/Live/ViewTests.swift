@@ -49,8 +49,10 @@ struct ViewTests {
   }
 
   /// Frames called `descend` in the deepest stack of a program that goes so deep.
-  private func descents(of depth: Int, _ options: [String]) throws -> (count: Int, end: String, frames: Int) {
-    let program = try Child(DripBinary.workload("pairs"), ["100", "1", "\(depth)"])
+  private func descents(
+    of depth: Int, _ options: [String], program name: String = "pairs"
+  ) throws -> (count: Int, end: String, frames: Int) {
+    let program = try Child(DripBinary.workload(name), ["100", "1", "\(depth)"])
     try #require(program.waitForLine { $0 == "READY" } != nil)
     let drip = try DripBinary.attach(
       ["dump", "-p", "\(program.pid)", "--duration", "120s", "--format", "json"] + options)
@@ -63,6 +65,16 @@ struct ViewTests {
     let stacks = try stacks(try #require(root))
     let deepest = try #require(stacks.max { $0.modules.count < $1.modules.count })
     return (deepest.functions.count { $0 == "descend" }, deepest.end, deepest.modules.count)
+  }
+
+  @Test(
+    "whole stacks through code that only .debug_frame, only .sframe or only its frame pointers tell about",
+    arguments: ["pairs_debug_frame", "pairs_sframe", "pairs_frame_pointers"])
+  func sources(program: String) throws {
+    let found = try descents(of: 40, [], program: program)
+    #expect(found.count == 41)
+    #expect(found.frames > 41)
+    #expect(found.end == "complete")
   }
 
   @Test(

@@ -12,7 +12,8 @@ WORKLOAD_LDFLAGS :=
 include $(WORKLOADS_DIR)/allocators.mk
 
 .PHONY: workloads allocator-workloads
-workloads: $(WORKLOADS) $(WORKLOADS_DIR)/bin/plugin.so
+workloads: $(WORKLOADS) $(WORKLOADS_DIR)/bin/plugin.so $(WORKLOADS_DIR)/bin/pairs_debug_frame \
+	$(WORKLOADS_DIR)/bin/pairs_sframe $(WORKLOADS_DIR)/bin/pairs_frame_pointers
 # Apart, for they need what only the tests install.
 allocator-workloads: $(ALLOCATOR_WORKLOADS) $(WORKLOADS_DIR)/bin/plugin_mimalloc.so
 
@@ -27,6 +28,26 @@ $(WORKLOADS_DIR)/bin/plugin.so: $(WORKLOADS_DIR)/plugins/plugin.c $(WORKLOADS_DI
 $(WORKLOADS_DIR)/bin/plugin_mimalloc.so: $(WORKLOADS_DIR)/plugins/plugin_mimalloc.c $(WORKLOADS_DIR)/build.mk
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O2 -g -fomit-frame-pointer -fPIC -shared -Wall -Wextra -Werror $< -o $@ -lmimalloc
+
+# Programs whose own code can be unwound in one way only: by .debug_frame, by .sframe, by frame pointers.
+PAIRS_CFLAGS := $(filter-out -fno-omit-frame-pointer,$(WORKLOAD_CFLAGS))
+NO_TABLES := -fno-asynchronous-unwind-tables -fno-unwind-tables
+
+$(WORKLOADS_DIR)/bin/pairs_debug_frame: $(WORKLOADS_DIR)/pairs.c $(WORKLOADS_DIR)/workload.h $(WORKLOADS_DIR)/build.mk
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(PAIRS_CFLAGS) -fomit-frame-pointer $(NO_TABLES) $< -o $@
+
+$(WORKLOADS_DIR)/bin/pairs_sframe: $(WORKLOADS_DIR)/pairs.c $(WORKLOADS_DIR)/workload.h $(WORKLOADS_DIR)/build.mk
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(PAIRS_CFLAGS) -fomit-frame-pointer -Wa,--gsframe $< -o $@.whole
+	$(Q)objcopy --remove-section .eh_frame --remove-section .eh_frame_hdr $@.whole $@
+	$(Q)rm $@.whole
+
+$(WORKLOADS_DIR)/bin/pairs_frame_pointers: $(WORKLOADS_DIR)/pairs.c $(WORKLOADS_DIR)/workload.h $(WORKLOADS_DIR)/build.mk
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(PAIRS_CFLAGS) -fno-omit-frame-pointer $(NO_TABLES) -g0 $< -o $@.whole
+	$(Q)objcopy --remove-section .eh_frame --remove-section .eh_frame_hdr $@.whole $@
+	$(Q)rm $@.whole
 
 # The demo is built as a real program is.
 $(WORKLOADS_DIR)/bin/leaky_server: WORKLOAD_CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer -Wall -Wextra -Werror
