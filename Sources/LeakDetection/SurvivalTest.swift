@@ -1,0 +1,257 @@
+import Glibc
+
+/// What one call site's survivors and deaths are tested on. Lists have an element a birth bin, oldest first.
+struct SiteCohorts {
+  /// Outstanding objects by birth; with sampling those in the sample.
+  var objects: ArraySlice<UInt32>
+  /// Allocations by birth, in whole objects.
+  var births: ArraySlice<Float>
+  /// Objects that one of `objects` stands for on average; 1 without sampling.
+  var weight: Double
+  /// Allocations of the whole process: the operational clock.
+  var load: ArraySlice<Double>
+  /// Seconds that a bin spans.
+  var width: Double
+  /// Since when the site is watched, and now, in seconds after the attach.
+  var origin: Double
+  var now: Double
+}
+
+/// The survival test of one call site at one moment.
+///
+/// Of the objects born in a window [T - W, T - a] some are still there (survivors, O). D objects died after they had
+/// reached the age a. A leak's survivors do not die, and go on being born. The test asks, with
+/// n groups of survivors that are independent of each other, how likely it is that half or more of those that reach
+/// the age a die later; and three gates ask whether survivors keep coming up to now. The formulas were derived for drip;
+/// a Beta posterior with Jeffreys' prior is textbook (e.g. Brown, Cai, DasGupta, "Interval estimation for a binomial
+/// proportion", Statistical Science 16, 2001).
+///
+/// Survivors are counted in two clocks, wall time and the process's allocations, and each gate believes the clock in
+/// which they come more evenly: a leak of a busy hour is not over when the hour is, for it leaks as ever per request.
+struct SurvivalTest: Sendable, Hashable {
+  /// Why a site is not suspected.
+  enum Outcome: Sendable, Hashable {
+    /// It passed every gate; `probability` says how sure that is.
+    case open
+    /// Fewer than `leastSurvivors`.
+    case fewSurvivors
+    /// What gets old is freed after all.
+    case dies
+    /// New survivors are rarer than the earlier ones.
+    case slows
+    /// No new survivors for a while.
+    case stopped
+    /// Until lately all was freed, and since then nothing is: somebody has stopped to clear up, perhaps for now only.
+    case stalled
+  }
+
+  var outcome = Outcome.fewSurvivors
+  /// The probability that half or more of what reaches the age is freed later, times the number of windows that
+  /// were looked at; 1 unless the outcome is `open`.
+  var probability = 1.0
+  /// Share of the watch that the window spans.
+  var share = 1.0
+  /// Seconds: the age a, and the window's ends.
+  var age = 0.0
+  var from = 0.0
+  var to = 0.0
+  var survivors = 0
+  var deaths = 0.0
+  /// Survivors come in clusters: so many of them are independent.
+  var groups = 0.0
+  /// Birth of the twentieth part of the survivors, in seconds: how long the evidence goes back.
+  var since = 0.0
+
+  /// Share of those which reached the age that were freed later.
+  var deathShare: Double { (deaths + 0.5) / (deaths + Double(survivors) + 1) }
+
+  static let leastSurvivors = 5
+  /// More of what gets old than this being freed is no leak, or one that needs other proof.
+  static let mostDeathShare = 0.10
+  /// The share that the probability is about.
+  static let nullDeathShare = 0.5
+  /// Late survivors must be born at this share of the pace of early ones, or more.
+  static let pace = 0.5
+  static let paceLevel = 0.3
+  static let gapLevel = 0.01
+  /// Windows shorter than the watch speak only if at least so long, in seconds, and only of sites whose survivors have
+  /// become more frequent.
+  static let shortestWindow = 600.0
+  static let lateShare = 0.6
+  static let leastAge = 5.0
+  static let blocks = 16
+
+  static let windows: [(share: Double, age: Double)] = [
+    (1, 1 / 8.0), (1, 1 / 4.0), (0.5, 1 / 8.0), (0.25, 1 / 8.0),
+  ]
+
+  /// Tests all windows and gives the one that suspects most; if none does, the longest one that knows why not.
+  static func run(_ site: SiteCohorts, deaths: (Double) -> Double) -> SurvivalTest {
+    var best = SurvivalTest()
+    var hasBecomeMore = false
+    for (index, window) in windows.enumerated() {
+      if window.share < 1, !hasBecomeMore { break }
+      var bins = WindowBins(site, share: window.share, age: window.age)
+      guard let found = bins.test(deaths: deaths) else { continue }
+      if index == 0 { hasBecomeMore = bins.lateShare >= lateShare }
+      if window.share < 1, found.to - found.from + found.age < shortestWindow { continue }
+      if index == 0 || found.outcome == .open && found.probability < best.probability { best = found }
+    }
+    if best.outcome == .open { best.probability = min(1, best.probability * Double(windows.count)) }
+    return best
+  }
+}
+
+/// The bins of one window, and what they sum up to.
+private struct WindowBins {
+  let site: SiteCohorts
+  let share: Double
+  let age: Double
+  /// Bins of the window, by number.
+  let first: Int
+  let last: Int
+  private var total = 0
+  private var occupied = 0
+  private var newest: Int?
+  private(set) var lateShare = 0.0
+
+  init(_ site: SiteCohorts, share: Double, age: Double) {
+    self.site = site
+    self.share = share
+    let length = (site.now - site.origin) * share
+    self.age = max(length * age, SurvivalTest.leastAge)
+    first = max(Int(((site.now - length) / site.width).rounded()), 0)
+    last = min(Int(((site.now - self.age) / site.width).rounded()), site.objects.count)
+  }
+
+  private func objects(_ bin: Int) -> Int { Int(site.objects[site.objects.startIndex + bin]) }
+  private func load(_ bin: Int) -> Double { site.load[site.load.startIndex + bin] }
+  private func births(_ range: Range<Int>) -> Double {
+    range.reduce(0) { $0 + Double(site.births[site.births.startIndex + $1]) }
+  }
+
+  /// Nil if the window has too few bins to say anything.
+  mutating func test(deaths: (Double) -> Double) -> SurvivalTest? {
+    guard last - first >= 4 else { return nil }
+    for bin in first..<last where objects(bin) > 0 {
+      total += objects(bin)
+      occupied += 1
+      newest = bin
+    }
+    var result = SurvivalTest()
+    result.share = share
+    result.age = age
+    result.from = Double(first) * site.width
+    result.to = Double(last) * site.width
+    result.survivors = total
+    result.deaths = deaths(age)
+    guard let newest, total >= SurvivalTest.leastSurvivors else { return result }
+    let onset = onset()
+    result.since = Double(onset) * site.width
+    let dispersion = max(1, min(dispersion { _ in 1 }, dispersion(load)))
+    result.groups = min(Double(total) / dispersion, Double(occupied))
+    let pace = pace(groups: result.groups)
+    result.outcome = outcome(result, pace: pace, newest: newest, onset: onset)
+    guard result.outcome == .open else { return result }
+    let dead = result.deaths * result.groups / Double(total)
+    result.probability = IncompleteBeta.complement(
+      SurvivalTest.nullDeathShare, dead + 0.5, result.groups + 0.5)
+    return result
+  }
+
+  private func outcome(
+    _ result: SurvivalTest, pace: Double, newest: Int, onset: Int
+  ) -> SurvivalTest.Outcome {
+    if result.deathShare > SurvivalTest.mostDeathShare { return .dies }
+    let gap = min(gap(after: newest) { _ in 1 }, gap(after: newest, load))
+    if power(1 - gap, max(result.groups, 1)) < SurvivalTest.gapLevel { return .stopped }
+    if pace > SurvivalTest.paceLevel { return .slows }
+    return isStalled(onset) ? .stalled : .open
+  }
+
+  /// Variance over mean of the survivors per block of bins, against what each block's exposure to a clock lets
+  /// expect (Pearson's statistic over its degrees of freedom). 1 where each object is born by itself.
+  private func dispersion(_ exposure: (Int) -> Double) -> Double {
+    let size = max((last - first) / SurvivalTest.blocks, 1)
+    let all = (first..<last).reduce(0) { $0 + exposure($1) }
+    guard all > 0 else { return .infinity }
+    var statistic = 0.0
+    var count = 0
+    // From the end on; the first block may be shorter.
+    var end = last
+    while end > first {
+      let start = max(end - size, first)
+      var (seen, exposed) = (0.0, 0.0)
+      for bin in start..<end {
+        seen += Double(objects(bin))
+        exposed += exposure(bin)
+      }
+      // A block without load cannot have survivors, but load is known by polls and births to a millisecond.
+      let expected = max(Double(total) * exposed / all, 0.1)
+      statistic += (seen - expected) * (seen - expected) / expected
+      count += 1
+      end = start
+    }
+    return count > 1 ? statistic / Double(count - 1) : .infinity
+  }
+
+  /// The probability that the late half's pace is less than `SurvivalTest.pace` of the early half's, by the clock
+  /// in which that is less probable. Sets `lateShare`.
+  private mutating func pace(groups: Double) -> Double {
+    let middle = (first + last) / 2
+    let early = (first..<middle).reduce(0) { $0 + objects($1) }
+    let late = total - early
+    let scale = groups / Double(total)
+    var least = 1.0
+    lateShare = 1
+    for isWall in [true, false] {
+      var (earlyLoad, lateLoad) = (Double(middle - first), Double(last - middle))
+      if !isWall {
+        earlyLoad = (first..<middle).reduce(0) { $0 + load($1) }
+        lateLoad = (middle..<last).reduce(0) { $0 + load($1) }
+      }
+      guard earlyLoad > 0, lateLoad > 0 else { continue }
+      let threshold = SurvivalTest.pace * lateLoad / (earlyLoad + SurvivalTest.pace * lateLoad)
+      least = min(
+        least,
+        IncompleteBeta.regularised(threshold, Double(late) * scale + 0.5, Double(early) * scale + 0.5))
+      let (earlyRate, lateRate) = ((Double(early) + 0.5) / earlyLoad, (Double(late) + 0.5) / lateLoad)
+      lateShare = min(lateShare, lateRate / (earlyRate + lateRate))
+    }
+    return least
+  }
+
+  /// Share of a clock that has passed since the newest survivor.
+  private func gap(after newest: Int, _ exposure: (Int) -> Double) -> Double {
+    let all = (first..<last).reduce(0) { $0 + exposure($1) }
+    guard all > 0 else { return 1 }
+    return ((newest + 1)..<last).reduce(0) { $0 + exposure($1) } / all
+  }
+
+  /// The bin by which a twentieth of the survivors was born.
+  private func onset() -> Int {
+    var seen = 0
+    for bin in first..<last {
+      seen += objects(bin)
+      if seen * 20 >= total { return bin }
+    }
+    return first
+  }
+
+  /// At least 20 births before the survivors set in, hardly any of which is left, and most of the later ones. Only while
+  /// that is younger than half of the watch: after that it is what the site does.
+  private func isStalled(_ onset: Int) -> Bool {
+    let start = max(Int(site.origin / site.width), 0)
+    guard onset > (start + last) / 2 else { return false }
+    let before = births(start..<onset)
+    let inside = births(onset..<last)
+    guard before >= 20, inside > 0 else { return false }
+    let left = (start..<onset).reduce(0) { $0 + objects($1) }
+    let survival = Double((onset..<last).reduce(0) { $0 + objects($1) }) * site.weight / inside
+    return survival > 0.5 && Double(left) * site.weight / before < 0.1 * survival
+  }
+
+  private func power(_ base: Double, _ exponent: Double) -> Double {
+    base <= 0 ? 0 : pow(base, exponent)
+  }
+}
