@@ -74,6 +74,14 @@ let package = Package(
       path: "Benchmarks/symbols",
       swiftSettings: house),
 
+    // Simulated programs with known leaks, and what judges detectors by them: for tests and `make evaluate` only.
+    .target(
+      name: "DetectionLab", dependencies: ["Profile"], path: "Benchmarks/DetectionLab", swiftSettings: house),
+    .executableTarget(
+      name: "drip-evaluate", dependencies: ["DetectionLab", "LeakDetection", "Profile"],
+      path: "Benchmarks/evaluate", swiftSettings: house),
+    tests("DetectionLabTests", ["DetectionLab", "Profile"]),
+
     tests("ProfileTests", ["Profile"]),
     tests("LibbpfTests", ["Libbpf", "CProbes"]),
     tests("BinariesTests", ["Binaries", "Profile"]),
