@@ -6,12 +6,13 @@ struct EvictingCache: Behaviour {
   enum Order: Sendable { case oldest, any, never }
 
   let rate: Double
-  let capacity: Int
   let size: Int
   let order: Order
+  /// Seconds after the attach at which it is full, whatever it holds; nil if it is full at its capacity.
+  private let closing: Double?
+  private var capacity: Int
   private var entries: [LabObject] = []
   private var hand = 0
-  private var isFull = false
   /// Its own numbers for the choice of victims: twins differ in nothing else.
   private var choice: RandomSource
 
@@ -20,10 +21,22 @@ struct EvictingCache: Behaviour {
     self.capacity = max(1, capacity)
     self.size = size
     self.order = order
+    closing = nil
+    choice = RandomSource(seed: seed)
+  }
+
+  /// One that is full at a time.
+  init(rate: Double, fullAt closing: Double, size: Int, order: Order, seed: UInt64) {
+    self.rate = rate
+    self.size = size
+    self.order = order
+    self.closing = closing
+    capacity = .max
     choice = RandomSource(seed: seed)
   }
 
   mutating func step(_ moment: Moment, _ ledger: inout Ledger, _ random: inout RandomSource) {
+    if let closing, capacity == .max, moment.seconds >= closing { capacity = max(1, entries.count) }
     for _ in 0..<moment.arrivals(rate, &random) {
       let entry = ledger.bear(size: size, &random)
       guard order != .never else {

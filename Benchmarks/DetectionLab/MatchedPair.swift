@@ -31,12 +31,10 @@ public struct MatchedPair: Sendable {
     switch kind {
     case .lru, .randomEviction:
       let order: EvictingCache.Order = kind == .lru ? .oldest : .any
-      // The cache is full when the load's integral says so; with eviction it parts there.
-      let capacity = Int(rate * parting)
       innocent = service(
-        EvictingCache(rate: rate, capacity: capacity, size: size, order: order, seed: seed), .lru)
+        EvictingCache(rate: rate, fullAt: parting, size: size, order: order, seed: seed), .lru)
       leak = service(
-        EvictingCache(rate: rate, capacity: capacity, size: size, order: .never, seed: seed), .steadyLeak)
+        EvictingCache(rate: rate, fullAt: parting, size: size, order: .never, seed: seed), .steadyLeak)
     case .batch:
       innocent = service(Batch(rate: rate, size: size, rule: .every(parting), seed: seed), .batch)
       leak = service(Batch(rate: rate, size: size, rule: .never, seed: seed), .steadyLeak)

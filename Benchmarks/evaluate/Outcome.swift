@@ -42,6 +42,7 @@ struct Judgement: Sendable {
   var holding: Double
   var truth: Truth
   var lostObjects: Int
+  var lostBytes: Int
   var level: Verdict.Level
   var evidence: (rate: Double, low: Double, high: Double)?
   var trueRate: Double

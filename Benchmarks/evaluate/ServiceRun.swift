@@ -106,6 +106,7 @@ struct ServiceRun {
       let expected = expected[id]
       return Judgement(
         kind: site.kind, holding: site.holding, truth: truth(site, end), lostObjects: site.ledger.lostObjects,
+        lostBytes: site.ledger.lostBytes,
         level: verdicts[site.id]?.level ?? .steady,
         evidence: growth.map { ($0.bytesPerSecond, $0.interval.lowerBound, $0.interval.upperBound) },
         trueRate: (expected.value(at: to) - expected.value(at: from)) / (to - from),
