@@ -135,10 +135,27 @@ public struct Detector: Sendable {
     }
     guard passed > 0 else { return }
     let (tests, level) = tests()
-    history.forEach { site in
+    for (id, var site) in history.sites {
       site.suspected = passed < 32 ? site.suspected << UInt32(passed) : 0
-      if let test = tests[site.id], test.isSuspicious(level) { site.suspected |= 1 }
+      site.matured = passed < 32 ? site.matured << UInt32(passed) : 0
+      site.freed = passed < 32 ? site.freed << UInt32(passed) : 0
+      if site.frees > 0 { site.freed |= 1 }
+      if let test = tests[id], test.isSuspicious(level) { site.suspected |= 1 }
+      if maturedDeaths(site) >= policy.maturedDeaths { site.matured |= 1 }
+      history[id] = site
     }
+  }
+
+  /// Deaths at a thirty-second part of the time that the site has been watched, or later.
+  private func maturedDeaths(_ site: SiteHistory.Site) -> Double {
+    guard let place = site.place else { return 0 }
+    let ages = history.deaths[SiteHistory.deathRange(place)]
+    return DeathAges.deaths(in: ages, from: (now - origin(of: site)) / 32)
+  }
+
+  /// Since when a site is watched.
+  private func origin(of site: SiteHistory.Site) -> Double {
+    max(site.start, clocks[site.process]?.origin ?? 0, observedSince)
   }
 
   /// The tests of all sites that have something outstanding, and the probability up to which they are believed.
@@ -164,7 +181,7 @@ public struct Detector: Sendable {
     return SiteCohorts(
       objects: history.objects[bins], births: history.births[bins], weight: site.weight,
       load: clock.load[...],
-      width: width, origin: max(site.start, clock.origin, observedSince), now: now)
+      width: width, origin: origin(of: site), now: now)
   }
 
   /// A verdict on each site of the last snapshot. Costs some microseconds a site.
@@ -190,13 +207,14 @@ public struct Detector: Sendable {
     _ site: SiteHistory.Site, _ test: SurvivalTest, _ level: Double, _ reachability: Reachability?,
     _ limit: MemoryLimit?, _ floor: Double
   ) -> Evidence {
-    let origin = max(site.start, clocks[site.process]?.origin ?? 0, observedSince)
+    let origin = origin(of: site)
     var evidence = Evidence(watchedSeconds: now - origin, test: test)
     evidence.isSuspected = test.isSuspicious(level)
     evidence.reachability = reachability
     evidence.freed = site.frees
     evidence.floorBytesPerSecond = floor
-    evidence.wasSuspected = SuspicionHistory(bits: site.suspected)
+    evidence.wasSuspected = SuspicionHistory(
+      suspected: site.suspected, matured: site.matured, freed: site.freed)
     evidence.outstandingBytes = site.outstandingBytes
     evidence.outstandingCount = site.outstandingCount
     guard let place = site.place else { return evidence }
@@ -206,8 +224,6 @@ public struct Detector: Sendable {
     evidence.intervals = Intervals(history.levels[(start + first)...(start + current)])
     evidence.intervals.seconds = width
     guard test.survivors > 0 else { return evidence }
-    let ages = history.deaths[SiteHistory.deathRange(place)]
-    evidence.maturedDeaths = DeathAges.deaths(in: ages, from: (now - max(origin, test.since)) / 32)
     let (low, high) = (Int((test.from / width).rounded()), Int((test.to / width).rounded()))
     let middle = (low + high) / 2
     evidence.growth = Growth(history.bytes[(start + middle)..<(start + high)], width: width)

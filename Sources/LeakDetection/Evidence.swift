@@ -90,10 +90,8 @@ public struct Outlook: Sendable, Hashable {
     let left = Double(limit.headroom)
     self.limit = limit
     seconds = left / growth.bytesPerSecond
-    interval =
-      (left / growth.interval.upperBound)
-      ...(growth.interval.lowerBound > 0
-      ? left / growth.interval.lowerBound : .infinity)
+    let latest = growth.interval.lowerBound > 0 ? left / growth.interval.lowerBound : .infinity
+    interval = (left / growth.interval.upperBound)...latest
   }
 }
 
@@ -104,15 +102,28 @@ public struct SuspicionHistory: Sendable, Hashable {
   /// When the watch was half as long, and mostly since then.
   public var sinceHalf: Bool
 
-  public init(atLastLook: Bool = false, sinceHalf: Bool = false) {
+  /// When the watch was half as long, enough had been freed at an age to know how long things last here.
+  public var knewAgesAtHalf: Bool
+  /// When the watch was half as long, something had been freed.
+  public var hadFreedAtHalf: Bool
+
+  public init(
+    atLastLook: Bool = false, sinceHalf: Bool = false, knewAgesAtHalf: Bool = false,
+    hadFreedAtHalf: Bool = false
+  ) {
     self.atLastLook = atLastLook
     self.sinceHalf = sinceHalf
+    self.knewAgesAtHalf = knewAgesAtHalf
+    self.hadFreedAtHalf = hadFreedAtHalf
   }
 
-  init(bits: UInt32) {
-    atLastLook = bits & 1 != 0
+  /// Of bits a look, the last one in bit 0.
+  init(suspected: UInt32, matured: UInt32, freed: UInt32) {
+    atLastLook = suspected & 1 != 0
     // Four looks are an octave.
-    sinceHalf = bits & 0b10000 != 0 && (bits & 0b1111).nonzeroBitCount >= 3
+    sinceHalf = suspected & 0b10000 != 0 && (suspected & 0b1111).nonzeroBitCount >= 3
+    knewAgesAtHalf = matured & 0b10001 == 0b10001
+    hadFreedAtHalf = freed & 0b10000 != 0
   }
 }
 
@@ -132,8 +143,6 @@ public struct Evidence: Sendable, Hashable {
   public var freed: UInt64 = 0
   public var outstandingBytes: UInt64 = 0
   public var outstandingCount: UInt64 = 0
-  /// Deaths at an age of a thirty-second part of the watch or more: how long things last here has been seen.
-  public var maturedDeaths = 0.0
   public var reachability: Reachability?
   public var outlook: Outlook?
   /// Growth below it is a trifle.

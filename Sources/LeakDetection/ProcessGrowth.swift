@@ -1,4 +1,4 @@
-public import Profile
+import Profile
 
 /// What a process has of memory at one moment, as the kernel and drip see it. Bytes.
 public struct MemorySample: Sendable, Hashable {

@@ -23,6 +23,9 @@ struct SiteHistory: Sendable {
     var appeared: UInt32 = 0
     /// Whether it was suspected, bit n at the look n looks ago.
     var suspected: UInt32 = 0
+    /// Whether enough had died at an age by then, and whether anything had been freed at all, likewise.
+    var matured: UInt32 = 0
+    var freed: UInt32 = 0
     /// The poll that saw it last.
     var poll: UInt64 = 0
   }
@@ -45,11 +48,6 @@ struct SiteHistory: Sendable {
   subscript(id: UInt32) -> Site? {
     get { sites[id] }
     set { sites[id] = newValue }
-  }
-
-  /// Changes all sites' marks.
-  mutating func forEach(_ body: (inout Site) -> Void) {
-    for index in sites.values.indices { body(&sites.values[index]) }
   }
 
   /// A place with nothing in it.

@@ -26,8 +26,9 @@ struct SiteCohorts {
 /// a Beta posterior with Jeffreys' prior is textbook (e.g. Brown, Cai, DasGupta, "Interval estimation for a binomial
 /// proportion", Statistical Science 16, 2001).
 ///
-/// Survivors are counted in two clocks, wall time and the process's allocations, and each gate believes the clock in
-/// which they come more evenly: a leak of a busy hour is not over when the hour is, for it leaks as ever per request.
+/// Survivors are counted in several clocks: wall time, the process's allocations, and those of the site itself where
+/// survivors are a small part of them. Each gate believes the clock in which they come most evenly: a leak of a busy
+/// hour is not over when the hour is, for it leaks as ever per request.
 struct SurvivalTest: Sendable, Hashable {
   /// Why a site is not suspected.
   enum Outcome: Sendable, Hashable {
@@ -79,25 +80,30 @@ struct SurvivalTest: Sendable, Hashable {
   static let shortestWindow = 600.0
   static let lateShare = 0.6
   static let leastAge = 5.0
+  /// A site's own allocations are a clock if no more of them survive: of a cache that gets full all do, and that fewer
+  /// and fewer are made is what tells it from a leak.
+  static let mostOwnShare = 0.3
   static let blocks = 16
 
   static let windows: [(share: Double, age: Double)] = [
-    (1, 1 / 8.0), (1, 1 / 4.0), (0.5, 1 / 8.0), (0.25, 1 / 8.0),
+    (1, 1 / 8.0), (1, 1 / 4.0), (1, 1 / 2.0), (0.5, 1 / 8.0), (0.25, 1 / 8.0),
   ]
 
   /// Tests all windows and gives the one that suspects most; if none does, the longest one that knows why not.
   static func run(_ site: SiteCohorts, deaths: (Double) -> Double) -> SurvivalTest {
     var best = SurvivalTest()
     var hasBecomeMore = false
+    var tested = 0
     for (index, window) in windows.enumerated() {
       if window.share < 1, !hasBecomeMore { break }
       var bins = WindowBins(site, share: window.share, age: window.age)
       guard let found = bins.test(deaths: deaths) else { continue }
       if index == 0 { hasBecomeMore = bins.lateShare >= lateShare }
       if window.share < 1, found.to - found.from + found.age < shortestWindow { continue }
+      tested += 1
       if index == 0 || found.outcome == .open && found.probability < best.probability { best = found }
     }
-    if best.outcome == .open { best.probability = min(1, best.probability * Double(windows.count)) }
+    if best.outcome == .open { best.probability = min(1, best.probability * Double(tested)) }
     return best
   }
 }
@@ -124,11 +130,16 @@ private struct WindowBins {
     last = min(Int(((site.now - self.age) / site.width).rounded()), site.objects.count)
   }
 
+  private var clocks: [(Int) -> Double] {
+    let own = births(first..<last)
+    let isOwnClock = own > 0 && Double(total) * site.weight <= SurvivalTest.mostOwnShare * own
+    return isOwnClock ? [{ _ in 1 }, load, births] : [{ _ in 1 }, load]
+  }
+
   private func objects(_ bin: Int) -> Int { Int(site.objects[site.objects.startIndex + bin]) }
   private func load(_ bin: Int) -> Double { site.load[site.load.startIndex + bin] }
-  private func births(_ range: Range<Int>) -> Double {
-    range.reduce(0) { $0 + Double(site.births[site.births.startIndex + $1]) }
-  }
+  private func births(_ bin: Int) -> Double { Double(site.births[site.births.startIndex + bin]) }
+  private func births(_ range: Range<Int>) -> Double { range.reduce(0) { $0 + births($1) } }
 
   /// Nil if the window has too few bins to say anything.
   mutating func test(deaths: (Double) -> Double) -> SurvivalTest? {
@@ -148,10 +159,12 @@ private struct WindowBins {
     guard let newest, total >= SurvivalTest.leastSurvivors else { return result }
     let onset = onset()
     result.since = Double(onset) * site.width
-    let dispersion = max(1, min(dispersion { _ in 1 }, dispersion(load)))
-    result.groups = min(Double(total) / dispersion, Double(occupied))
-    let pace = pace(groups: result.groups)
-    result.outcome = outcome(result, pace: pace, newest: newest, onset: onset)
+    let clocks = clocks
+    let clustering = max(1, clocks.map(dispersion).min() ?? 1)
+    result.groups = min(Double(total) / clustering, Double(occupied))
+    let slowing = pace(groups: result.groups, clocks)
+    let silence = clocks.map { gap(after: newest, $0) }.min() ?? 1
+    result.outcome = outcome(result, slowing: slowing, silence: silence, onset: onset)
     guard result.outcome == .open else { return result }
     let dead = result.deaths * result.groups / Double(total)
     result.probability = IncompleteBeta.complement(
@@ -160,12 +173,11 @@ private struct WindowBins {
   }
 
   private func outcome(
-    _ result: SurvivalTest, pace: Double, newest: Int, onset: Int
+    _ result: SurvivalTest, slowing: Double, silence: Double, onset: Int
   ) -> SurvivalTest.Outcome {
     if result.deathShare > SurvivalTest.mostDeathShare { return .dies }
-    let gap = min(gap(after: newest) { _ in 1 }, gap(after: newest, load))
-    if power(1 - gap, max(result.groups, 1)) < SurvivalTest.gapLevel { return .stopped }
-    if pace > SurvivalTest.paceLevel { return .slows }
+    if power(1 - silence, max(result.groups, 1)) < SurvivalTest.gapLevel { return .stopped }
+    if slowing > SurvivalTest.paceLevel { return .slows }
     return isStalled(onset) ? .stalled : .open
   }
 
@@ -197,19 +209,16 @@ private struct WindowBins {
 
   /// The probability that the late half's pace is less than `SurvivalTest.pace` of the early half's, by the clock
   /// in which that is less probable. Sets `lateShare`.
-  private mutating func pace(groups: Double) -> Double {
+  private mutating func pace(groups: Double, _ clocks: [(Int) -> Double]) -> Double {
     let middle = (first + last) / 2
     let early = (first..<middle).reduce(0) { $0 + objects($1) }
     let late = total - early
     let scale = groups / Double(total)
     var least = 1.0
     lateShare = 1
-    for isWall in [true, false] {
-      var (earlyLoad, lateLoad) = (Double(middle - first), Double(last - middle))
-      if !isWall {
-        earlyLoad = (first..<middle).reduce(0) { $0 + load($1) }
-        lateLoad = (middle..<last).reduce(0) { $0 + load($1) }
-      }
+    for clock in clocks {
+      let earlyLoad = (first..<middle).reduce(0) { $0 + clock($1) }
+      let lateLoad = (middle..<last).reduce(0) { $0 + clock($1) }
       guard earlyLoad > 0, lateLoad > 0 else { continue }
       let threshold = SurvivalTest.pace * lateLoad / (earlyLoad + SurvivalTest.pace * lateLoad)
       least = min(

@@ -10,14 +10,15 @@ public struct VerdictPolicy: Sendable, Hashable {
   public var probabilityCap = 1e-3
   /// Seconds. Before that nothing is said.
   public var warmUp = 60.0
-  /// Seconds of evidence for `likely`; and of a site that has never freed anything.
+  /// Seconds of evidence for `likely`; and of a site that had not freed anything when the watch was half as long: what
+  /// gets full just now begins to free just now.
   public var likely = 20 * 60.0
   public var likelyWithoutFrees = 30 * 60.0
   /// Seconds of evidence for `leak` without proof; and of a site that is known not to keep things long, because
-  /// some were freed at an age, and hardly any at a higher one.
+  /// some were freed at an age when the watch was half as old, and hardly any at a higher age since.
   public var leak = 60 * 60.0
-  public var leakWithMaturedDeaths = 20 * 60.0
-  /// That many matured deaths are needed.
+  public var leakWithKnownAges = 40 * 60.0
+  /// Deaths at a thirty-second part of the watch, or later, that make ages known.
   public var maturedDeaths = 10.0
   /// Evidence of so much of the time that is asked for is enough: the first survivors take a while to come.
   public var slack = 0.9
@@ -31,11 +32,11 @@ public struct VerdictPolicy: Sendable, Hashable {
     if evidence.isSuspected && evidence.isMaterial { return suspicion(evidence) }
     switch evidence.test.outcome {
     case .stalled: return evidence.isMaterial ? .watch : .steady
-    case .open where isNearlySuspected(evidence):
-      return evidence.watchedSeconds < likely ? .warmingUp : .watch
-    case .open, .fewSurvivors: return .steady
+    case .open where evidence.watchedSeconds >= likely && isNearlySuspected(evidence): return .watch
+    case .open: return isAtRest(evidence) ? .steady : .warmingUp
+    case .fewSurvivors: return .steady
     // What is at rest is steady, whatever it was before.
-    case .dies, .slows, .stopped: return evidence.intervals.laterChange.magnitude < 0.02 ? .steady : .bounded
+    case .dies, .slows, .stopped: return isAtRest(evidence) ? .steady : .bounded
     }
   }
 
@@ -50,11 +51,14 @@ public struct VerdictPolicy: Sendable, Hashable {
     guard evidence.wasSuspected.atLastLook else { return .watch }
     let span = evidence.spanSeconds
     if evidence.wasSuspected.sinceHalf {
-      let hasMatured = evidence.maturedDeaths >= maturedDeaths && evidence.reachability?.isHeld != true
-      if span >= slack * (hasMatured ? leakWithMaturedDeaths : leak) { return .leak }
+      let knowsAges = evidence.wasSuspected.knewAgesAtHalf && evidence.reachability?.isHeld != true
+      if span >= slack * (knowsAges ? leakWithKnownAges : leak) { return .leak }
     }
-    return span >= slack * (evidence.freed > 0 ? likely : likelyWithoutFrees) ? .likely : .watch
+    return span >= slack * (evidence.wasSuspected.hadFreedAtHalf ? likely : likelyWithoutFrees)
+      ? .likely : .watch
   }
+
+  private func isAtRest(_ evidence: Evidence) -> Bool { evidence.intervals.laterChange.magnitude < 0.02 }
 
   /// Survivors keep coming in several groups, but too few to be sure.
   private func isNearlySuspected(_ evidence: Evidence) -> Bool {

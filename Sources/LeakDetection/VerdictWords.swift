@@ -5,7 +5,8 @@ extension Verdict {
   public var sentence: String {
     switch level {
     case .leak, .likely, .watch: ([growth] + kept + held + outlook).joined(separator: "; ")
-    case .warmingUp: "too early to tell after \(span(evidence.watchedSeconds)); it holds \(holding)"
+    case .warmingUp:
+      "too early to tell: \(span(evidence.watchedSeconds)) watched, holds \(holding)\(occasions)"
     case .bounded: "holds \(holding); \(bound)"
     case .steady: "holds \(holding) and does not grow"
     }
@@ -92,6 +93,11 @@ extension Verdict {
     }
     guard outlook.limit.headroom > 0 else { return ["\(outlook.limit.name) is reached"] }
     return ["at this rate \(outlook.limit.name) is reached in \(span(outlook.seconds))"]
+  }
+
+  private var occasions: String {
+    guard evidence.groups >= 1 else { return "" }
+    return ", grew on \(Self.count(evidence.groups.rounded(.down), "occasion")) that may be independent"
   }
 
   private var bound: String {
