@@ -18,9 +18,11 @@ public struct LoadShape: Sendable {
   private let phase: Double
   private var noise = 0.0
   private static let noiseSeconds = 30.0
-  private static let noiseSigma = 0.15
+  /// Standard deviation of the noise's logarithm.
+  private let sigma: Double
 
-  init(form: Form, period: Double, amplitude: Double, phase: Double = 0) {
+  init(form: Form, period: Double, amplitude: Double, phase: Double = 0, noise sigma: Double = 0) {
+    self.sigma = sigma
     self.form = form
     self.period = period
     self.amplitude = amplitude
@@ -28,6 +30,7 @@ public struct LoadShape: Sendable {
   }
 
   public init(_ parameters: ParameterSet, _ random: inout RandomSource) {
+    sigma = 0.15
     form = Form.allCases[random.below(Form.allCases.count)]
     period = parameters.holding(300, 1200, &random)
     amplitude = random.uniform(0.3, 0.6)
@@ -37,8 +40,8 @@ public struct LoadShape: Sendable {
   /// The factor at `seconds` after the attach; to be asked once a tick, since the noise goes on.
   mutating func next(_ seconds: Double, _ random: inout RandomSource) -> Double {
     let keep = exp(-Ledger.tick / Self.noiseSeconds)
-    noise = keep * noise + Self.noiseSigma * (1 - keep * keep).squareRoot() * random.normal()
-    return max(0.02, shape(seconds) * exp(noise - Self.noiseSigma * Self.noiseSigma / 2))
+    noise = keep * noise + sigma * (1 - keep * keep).squareRoot() * random.normal()
+    return max(0.02, shape(seconds) * exp(noise - sigma * sigma / 2))
   }
 
   /// The factor without the noise; its mean over a period is 1 but for the ramp.

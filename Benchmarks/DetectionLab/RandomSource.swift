@@ -75,11 +75,10 @@ public struct RandomSource: RandomNumberGenerator, Sendable {
     }
     let scale = 1 / log1p(-p)
     var count = 0
-    var position = log(unit()) * scale
+    var position = (log(unit()) * scale).rounded(.down)
     while position < Double(n) {
       count += 1
-      position += 1 + log(unit()) * scale
-      position = position.rounded(.down)
+      position += 1 + (log(unit()) * scale).rounded(.down)
     }
     return count
   }
