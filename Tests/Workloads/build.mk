@@ -30,6 +30,8 @@ $(WORKLOADS_DIR)/bin/plugin_mimalloc.so: $(WORKLOADS_DIR)/plugins/plugin_mimallo
 
 # The demo is built as a real program is.
 $(WORKLOADS_DIR)/bin/leaky_server: WORKLOAD_CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer -Wall -Wextra -Werror
+$(WORKLOADS_DIR)/bin/behaviours: $(WORKLOADS_DIR)/behaviours.h
+$(WORKLOADS_DIR)/bin/behaviours: WORKLOAD_LDFLAGS := -lm
 $(WORKLOADS_DIR)/bin/static_malloc: WORKLOAD_LDFLAGS := -static
 # No C library, so no start code and no stack protector's guard either.
 $(WORKLOADS_DIR)/bin/static_noalloc: WORKLOAD_LDFLAGS := -static -nostdlib -fno-stack-protector
