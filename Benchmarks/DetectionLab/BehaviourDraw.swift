@@ -80,6 +80,12 @@ extension BehaviourKind {
       let life = Sessions.Life.logNormal(median: random.uniform(30, 90), sigma: 1)
       return DrawnBehaviour(
         behaviour: Sessions(rate: random.spread(0.5, 5), share: 0.02, life: life, size: size))
+    case .cycleLeak:
+      let cycle = LoadShape(
+        form: .cycle, period: set.holding(300, 1200, &random), amplitude: 0.9, phase: random.unit())
+      return DrawnBehaviour(
+        behaviour: ShareLeak(
+          rate: random.spread(5, 100), share: 0.01, pool: pool(set, &random, 30, 90), cycle: cycle))
     default:  // steadyLeak
       return DrawnBehaviour(
         behaviour: PlainLeak(

@@ -18,6 +18,7 @@ public enum BehaviourKind: String, Sendable, CaseIterable {
   case bigSlow = "1 MiB in 100 s"
   case reloadLeak = "old configuration at reload"
   case heavySessionLeak = "2 % of heavy-tailed sessions"
+  case cycleLeak = "1 % under a load cycle"
 
   // Innocents of the development set.
   case churn
@@ -57,7 +58,7 @@ public enum BehaviourKind: String, Sendable, CaseIterable {
     case .steadyLeak, .onePercent, .oneInThousand, .rare, .bursts, .lateOnset, .accelerating,
       .largeAmongChurn,
       .sessionLeak, .unboundedCache, .threadLeak, .errorPath, .reconnect, .bigSlow, .reloadLeak,
-      .heavySessionLeak:
+      .heavySessionLeak, .cycleLeak:
       true
     default: false
     }
@@ -66,7 +67,8 @@ public enum BehaviourKind: String, Sendable, CaseIterable {
   /// Whether nothing may have been tuned on it.
   public var isHeldOut: Bool {
     switch self {
-    case .errorPath, .reconnect, .bigSlow, .reloadLeak, .heavySessionLeak, .weibullSessions, .reclaim,
+    case .errorPath, .reconnect, .bigSlow, .reloadLeak, .heavySessionLeak, .cycleLeak, .weibullSessions,
+      .reclaim,
       .adoption,
       .sampledLRU, .jobs, .sharedStack, .leases:
       true

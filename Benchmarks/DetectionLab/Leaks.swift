@@ -30,8 +30,11 @@ struct ShareLeak: Behaviour {
   /// Seconds after the attach.
   var onset = 0.0
   var pool: ExponentialPool
+  /// A cycle of its own, beside the service's load.
+  var cycle: LoadShape?
 
   mutating func step(_ moment: Moment, _ ledger: inout Ledger, _ random: inout RandomSource) {
+    let rate = rate * (cycle?.shape(moment.seconds) ?? 1)
     let births = moment.arrivals(rate, &random)
     let isOn = moment.seconds >= onset
     let lost = isOn ? random.binomial(births, share) : 0

@@ -12,7 +12,7 @@ WORKLOAD_LDFLAGS :=
 include $(WORKLOADS_DIR)/allocators.mk
 
 .PHONY: workloads allocator-workloads
-workloads: $(WORKLOADS) $(WORKLOADS_DIR)/bin/plugin.so
+workloads: $(WORKLOADS) $(WORKLOADS_DIR)/bin/plugin.so $(WORKLOADS_DIR)/bin/forgetful.so
 # Apart, for they need what only the tests install.
 allocator-workloads: $(ALLOCATOR_WORKLOADS) $(WORKLOADS_DIR)/bin/plugin_mimalloc.so
 
@@ -23,6 +23,10 @@ $(WORKLOADS_DIR)/bin/%: $(WORKLOADS_DIR)/%.c $(WORKLOADS_DIR)/workload.h $(WORKL
 $(WORKLOADS_DIR)/bin/plugin.so: $(WORKLOADS_DIR)/plugins/plugin.c $(WORKLOADS_DIR)/build.mk
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O2 -g -fomit-frame-pointer -fPIC -shared -Wall -Wextra -Werror $< -o $@
+
+$(WORKLOADS_DIR)/bin/forgetful.so: $(WORKLOADS_DIR)/plugins/forgetful.c $(WORKLOADS_DIR)/build.mk
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 -g -fPIC -shared -fno-optimize-sibling-calls -Wall -Wextra -Werror $< -o $@ -ldl
 
 $(WORKLOADS_DIR)/bin/plugin_mimalloc.so: $(WORKLOADS_DIR)/plugins/plugin_mimalloc.c $(WORKLOADS_DIR)/build.mk
 	$(Q)mkdir -p $(@D)
