@@ -81,6 +81,11 @@ let package = Package(
       name: "drip-evaluate", dependencies: ["DetectionLab", "LeakDetection", "Profile"],
       path: "Benchmarks/evaluate", swiftSettings: house),
     tests("DetectionLabTests", ["DetectionLab", "Profile"]),
+    .executableTarget(
+      name: "detection-bench",
+      dependencies: ["LeakDetection", "Capture", "Probes", "Processes", "Binaries", "Profile"],
+      path: "Benchmarks/detection",
+      swiftSettings: house),
 
     tests("ProfileTests", ["Profile"]),
     tests("LibbpfTests", ["Libbpf", "CProbes"]),

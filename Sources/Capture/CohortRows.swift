@@ -18,8 +18,14 @@ struct CohortRows {
   /// By site slot: its row, or -1.
   private var row: [Int32]
   private var sites: [UInt32] = []
-  private var objects: [UInt32] = []
-  private var bytes: [UInt64] = []
+  /// By row and bin.
+  private var cells: [Cell] = []
+
+  /// Side by side, so that an object costs one line of the cache.
+  private struct Cell {
+    var bytes: UInt64 = 0
+    var objects: UInt32 = 0
+  }
 
   private static let base = 0.5
   private static let bins = BirthCohorts.binCount
@@ -50,19 +56,18 @@ struct CohortRows {
       index = sites.count
       row[site] = Int32(index)
       sites.append(UInt32(site))
-      objects.append(contentsOf: repeatElement(0, count: Self.bins))
-      bytes.append(contentsOf: repeatElement(0, count: Self.bins))
+      cells.append(contentsOf: repeatElement(Cell(), count: last + 1))
     }
-    let place = index &* Self.bins &+ bin(birth)
-    objects[place] &+= 1
-    bytes[place] &+= sampling.isOn ? sampling.scaledBytes(size) : size
+    let place = index &* (last &+ 1) &+ bin(birth)
+    cells[place].objects &+= 1
+    cells[place].bytes &+= sampling.isOn ? sampling.scaledBytes(size) : size
   }
 
   /// What was gathered.
   var cohorts: BirthCohorts {
     let rows = sites.indices.sorted { sites[$0] < sites[$1] }.map { index in
-      let range = index * Self.bins...index * Self.bins + last
-      return BirthCohorts.Row(site: sites[index], objects: Array(objects[range]), bytes: Array(bytes[range]))
+      let row = cells[index * (last + 1)..<(index + 1) * (last + 1)]
+      return BirthCohorts.Row(site: sites[index], objects: row.map(\.objects), bytes: row.map(\.bytes))
     }
     return BirthCohorts(width: width, bins: last + 1, rows: rows)
   }

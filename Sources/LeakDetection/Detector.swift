@@ -42,6 +42,11 @@ public struct Detector: Sendable {
   /// The age of the watch at a look, in seconds.
   static func time(ofLook look: Int) -> Double { 60 * exp2(Double(look) / 4) }
 
+  /// Whether a snapshot with cohorts is of use now, `elapsed` seconds after the attach: ages are told to a small share
+  /// of the watch, so the older it is the rarer it needs to be looked at. At first every second, at an hour every
+  /// quarter of a minute. Snapshots that come more often do no harm.
+  public func isDue(_ elapsed: Double) -> Bool { elapsed - now >= min(max(elapsed / 256, 0.9), 60) }
+
   /// Adds a snapshot. One that has no cohorts, or is not later than the last, is left out.
   public mutating func add(_ snapshot: Snapshot) {
     let time = snapshot.elapsedSeconds

@@ -47,6 +47,8 @@ struct SurvivalTest: Sendable, Hashable {
   }
 
   var outcome = Outcome.fewSurvivors
+  /// What it would be if nothing had died: whether survivors keep coming.
+  var arrival = Outcome.fewSurvivors
   /// The probability that half or more of what reaches the age is freed later, times the number of windows that
   /// were looked at; 1 unless the outcome is `open`.
   var probability = 1.0
@@ -73,7 +75,7 @@ struct SurvivalTest: Sendable, Hashable {
   static let nullDeathShare = 0.5
   /// Late survivors must be born at this share of the pace of early ones, or more.
   static let pace = 0.5
-  static let paceLevel = 0.3
+  static let paceLevel = 0.5
   static let gapLevel = 0.01
   /// Windows shorter than the watch speak only if at least so long, in seconds, and only of sites whose survivors have
   /// become more frequent.
@@ -93,12 +95,19 @@ struct SurvivalTest: Sendable, Hashable {
   static func run(_ site: SiteCohorts, deaths: (Double) -> Double) -> SurvivalTest {
     var best = SurvivalTest()
     var hasBecomeMore = false
+    var keepsComing = false
     var tested = 0
     for (index, window) in windows.enumerated() {
       if window.share < 1, !hasBecomeMore { break }
       var bins = WindowBins(site, share: window.share, age: window.age)
       guard let found = bins.test(deaths: deaths) else { continue }
       if index == 0 { hasBecomeMore = bins.lateShare >= lateShare }
+      // Windows of older objects tell who dies late, but not what has come since.
+      if index == 0 {
+        keepsComing = found.arrival == .open
+      } else if window.share == 1, !keepsComing {
+        continue
+      }
       if window.share < 1, found.to - found.from + found.age < shortestWindow { continue }
       tested += 1
       if index == 0 || found.outcome == .open && found.probability < best.probability { best = found }
@@ -130,16 +139,43 @@ private struct WindowBins {
     last = min(Int(((site.now - self.age) / site.width).rounded()), site.objects.count)
   }
 
-  private var clocks: [(Int) -> Double] {
-    let own = births(first..<last)
-    let isOwnClock = own > 0 && Double(total) * site.weight <= SurvivalTest.mostOwnShare * own
-    return isOwnClock ? [{ _ in 1 }, load, births] : [{ _ in 1 }, load]
+  /// What survivors are counted against.
+  private enum Clock {
+    case wall
+    case load
+    case own
+
+    static let two: [Clock] = [.wall, .load]
+    static let three: [Clock] = [.wall, .load, .own]
   }
 
-  private func objects(_ bin: Int) -> Int { Int(site.objects[site.objects.startIndex + bin]) }
-  private func load(_ bin: Int) -> Double { site.load[site.load.startIndex + bin] }
-  private func births(_ bin: Int) -> Double { Double(site.births[site.births.startIndex + bin]) }
-  private func births(_ range: Range<Int>) -> Double { range.reduce(0) { $0 + births($1) } }
+  private var clocks: [Clock] {
+    let own = births(first..<last)
+    return own > 0 && Double(total) * site.weight <= SurvivalTest.mostOwnShare * own ? Clock.three : Clock.two
+  }
+
+  /// By how much a clock goes on in a stretch of bins.
+  private func exposure(_ clock: Clock, _ range: Range<Int>) -> Double {
+    var sum = 0.0
+    switch clock {
+    case .wall: return Double(range.count)
+    case .load: for bin in range { sum += site.load[site.load.startIndex &+ bin] }
+    case .own: return births(range)
+    }
+    return sum
+  }
+
+  private func objects(_ bin: Int) -> Int { Int(site.objects[site.objects.startIndex &+ bin]) }
+  private func objects(_ range: Range<Int>) -> Int {
+    var sum = 0
+    for bin in range { sum &+= objects(bin) }
+    return sum
+  }
+  private func births(_ range: Range<Int>) -> Double {
+    var sum = 0.0
+    for bin in range { sum += Double(site.births[site.births.startIndex &+ bin]) }
+    return sum
+  }
 
   /// Nil if the window has too few bins to say anything.
   mutating func test(deaths: (Double) -> Double) -> SurvivalTest? {
@@ -162,9 +198,10 @@ private struct WindowBins {
     let clocks = clocks
     let clustering = max(1, clocks.map(dispersion).min() ?? 1)
     result.groups = min(Double(total) / clustering, Double(occupied))
-    let slowing = pace(groups: result.groups, clocks)
-    let silence = clocks.map { gap(after: newest, $0) }.min() ?? 1
-    result.outcome = outcome(result, slowing: slowing, silence: silence, onset: onset)
+    let halves = clocks.compactMap(halves)
+    lateShare = halves.map(\.lateShare).min() ?? 1
+    result.arrival = arrival(result, clocks, halves, newest: newest, onset: onset)
+    result.outcome = result.deathShare > SurvivalTest.mostDeathShare ? .dies : result.arrival
     guard result.outcome == .open else { return result }
     let dead = result.deaths * result.groups / Double(total)
     result.probability = IncompleteBeta.complement(
@@ -172,20 +209,54 @@ private struct WindowBins {
     return result
   }
 
-  private func outcome(
-    _ result: SurvivalTest, slowing: Double, silence: Double, onset: Int
+  private func arrival(
+    _ result: SurvivalTest, _ clocks: [Clock], _ halves: [Halves], newest: Int, onset: Int
   ) -> SurvivalTest.Outcome {
-    if result.deathShare > SurvivalTest.mostDeathShare { return .dies }
+    let silence = clocks.reduce(1) { min($0, gap(after: newest, $1)) }
     if power(1 - silence, max(result.groups, 1)) < SurvivalTest.gapLevel { return .stopped }
-    if slowing > SurvivalTest.paceLevel { return .slows }
+    let scale = result.groups / Double(total)
+    guard halves.isEmpty || halves.contains(where: { $0.keepsPace(scale) }) else { return .slows }
     return isStalled(onset) ? .stalled : .open
+  }
+
+  /// Survivors of both halves of the window, and how far a clock went on in them.
+  private struct Halves {
+    var early: Double
+    var late: Double
+    var earlyLoad: Double
+    var lateLoad: Double
+
+    /// The late half's part of both rates.
+    var lateShare: Double {
+      let (earlyRate, lateRate) = ((early + 0.5) / earlyLoad, (late + 0.5) / lateLoad)
+      return lateRate / (earlyRate + lateRate)
+    }
+
+    /// Whether it may well be that the late half's pace is not less than `SurvivalTest.pace` of the early half's.
+    /// `scale` makes groups of survivors.
+    func keepsPace(_ scale: Double) -> Bool {
+      // No need to integrate where the late half is the busier one.
+      if lateShare >= 0.5 { return true }
+      let threshold = SurvivalTest.pace * lateLoad / (earlyLoad + SurvivalTest.pace * lateLoad)
+      let slower = IncompleteBeta.regularised(threshold, late * scale + 0.5, early * scale + 0.5)
+      return slower <= SurvivalTest.paceLevel
+    }
+  }
+
+  private func halves(_ clock: Clock) -> Halves? {
+    let middle = (first + last) / 2
+    let early = objects(first..<middle)
+    let halves = Halves(
+      early: Double(early), late: Double(total - early), earlyLoad: exposure(clock, first..<middle),
+      lateLoad: exposure(clock, middle..<last))
+    return halves.earlyLoad > 0 && halves.lateLoad > 0 ? halves : nil
   }
 
   /// Variance over mean of the survivors per block of bins, against what each block's exposure to a clock lets
   /// expect (Pearson's statistic over its degrees of freedom). 1 where each object is born by itself.
-  private func dispersion(_ exposure: (Int) -> Double) -> Double {
+  private func dispersion(_ clock: Clock) -> Double {
     let size = max((last - first) / SurvivalTest.blocks, 1)
-    let all = (first..<last).reduce(0) { $0 + exposure($1) }
+    let all = exposure(clock, first..<last)
     guard all > 0 else { return .infinity }
     var statistic = 0.0
     var count = 0
@@ -193,13 +264,9 @@ private struct WindowBins {
     var end = last
     while end > first {
       let start = max(end - size, first)
-      var (seen, exposed) = (0.0, 0.0)
-      for bin in start..<end {
-        seen += Double(objects(bin))
-        exposed += exposure(bin)
-      }
+      let seen = Double(objects(start..<end))
       // A block without load cannot have survivors, but load is known by polls and births to a millisecond.
-      let expected = max(Double(total) * exposed / all, 0.1)
+      let expected = max(Double(total) * exposure(clock, start..<end) / all, 0.1)
       statistic += (seen - expected) * (seen - expected) / expected
       count += 1
       end = start
@@ -207,34 +274,10 @@ private struct WindowBins {
     return count > 1 ? statistic / Double(count - 1) : .infinity
   }
 
-  /// The probability that the late half's pace is less than `SurvivalTest.pace` of the early half's, by the clock
-  /// in which that is less probable. Sets `lateShare`.
-  private mutating func pace(groups: Double, _ clocks: [(Int) -> Double]) -> Double {
-    let middle = (first + last) / 2
-    let early = (first..<middle).reduce(0) { $0 + objects($1) }
-    let late = total - early
-    let scale = groups / Double(total)
-    var least = 1.0
-    lateShare = 1
-    for clock in clocks {
-      let earlyLoad = (first..<middle).reduce(0) { $0 + clock($1) }
-      let lateLoad = (middle..<last).reduce(0) { $0 + clock($1) }
-      guard earlyLoad > 0, lateLoad > 0 else { continue }
-      let threshold = SurvivalTest.pace * lateLoad / (earlyLoad + SurvivalTest.pace * lateLoad)
-      least = min(
-        least,
-        IncompleteBeta.regularised(threshold, Double(late) * scale + 0.5, Double(early) * scale + 0.5))
-      let (earlyRate, lateRate) = ((Double(early) + 0.5) / earlyLoad, (Double(late) + 0.5) / lateLoad)
-      lateShare = min(lateShare, lateRate / (earlyRate + lateRate))
-    }
-    return least
-  }
-
   /// Share of a clock that has passed since the newest survivor.
-  private func gap(after newest: Int, _ exposure: (Int) -> Double) -> Double {
-    let all = (first..<last).reduce(0) { $0 + exposure($1) }
-    guard all > 0 else { return 1 }
-    return ((newest + 1)..<last).reduce(0) { $0 + exposure($1) } / all
+  private func gap(after newest: Int, _ clock: Clock) -> Double {
+    let all = exposure(clock, first..<last)
+    return all > 0 ? exposure(clock, (newest + 1)..<last) / all : 1
   }
 
   /// The bin by which a twentieth of the survivors was born.
@@ -255,8 +298,8 @@ private struct WindowBins {
     let before = births(start..<onset)
     let inside = births(onset..<last)
     guard before >= 20, inside > 0 else { return false }
-    let left = (start..<onset).reduce(0) { $0 + objects($1) }
-    let survival = Double((onset..<last).reduce(0) { $0 + objects($1) }) * site.weight / inside
+    let left = objects(start..<onset)
+    let survival = Double(objects(onset..<last)) * site.weight / inside
     return survival > 0.5 && Double(left) * site.weight / before < 0.1 * survival
   }
 

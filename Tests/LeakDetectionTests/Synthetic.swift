@@ -4,7 +4,11 @@ import Profile
 /// Numbers that are the same in every run (SplitMix64; Steele, Lea, Flood, OOPSLA 2014).
 struct SeededNumbers: RandomNumberGenerator {
   private var state: UInt64
-  init(seed: UInt64) { state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 0xD1B5_4A32_D192_ED03 }
+  init(seed: UInt64) {
+    // Mixed, for streams of neighbouring states are the same but for a step.
+    state = seed
+    state = next() ^ 0xD1B5_4A32_D192_ED03
+  }
 
   mutating func next() -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
