@@ -97,7 +97,8 @@ let package = Package(
     tests("ReportsTests", ["Reports", "Profile", protobuf]),
     tests("CaptureTests", ["Capture", "CProbes", "Libbpf", "Profile", "Probes", "Processes"]),
     .testTarget(
-      name: "LiveTests", dependencies: ["Profile", "Binaries", "Capture", "Probes", "Processes"],
+      name: "LiveTests",
+      dependencies: ["Profile", "Binaries", "Capture", "Probes", "Processes", "LeakDetection"],
       path: "Tests/Live", swiftSettings: house),
     tests("GuestTests", []),
   ],

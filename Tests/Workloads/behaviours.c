@@ -535,12 +535,15 @@ static void parse(int argc, char **argv)
 	rng_seed(&rng, seed);
 }
 
-/* Rests for 2 ms, or until a line comes. */
+/* Rests for 2 ms, or until a line comes, which is read. */
 static bool is_told_to_stop(void)
 {
 	struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
 
-	return poll(&input, 1, 2) > 0;
+	if (poll(&input, 1, 2) <= 0)
+		return false;
+	wait_for_line();
+	return true;
 }
 
 static void tell(const char *kind, const struct site *site, const char *truth)
