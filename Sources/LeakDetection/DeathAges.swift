@@ -8,7 +8,7 @@ enum DeathAges {
   /// The bucket of an age in seconds. Younger ones are in the first, older ones in the last.
   static func bucket(_ age: Double) -> Int {
     guard age > first else { return 0 }
-    return min(Int(2 * log2(age / first)), count - 1)
+    return Int(min(2 * log2(age / first), Double(count - 1)))
   }
 
   /// How many died at this age or later. The bucket that the age is in counts by the share of it, on the

@@ -27,8 +27,8 @@ public struct Detector: Sendable {
   private var width = 0.0
   private var poll: UInt64 = 0
   private var nextLook = 0
-  /// Objects that were born and died in a gap between polls are not known of: what was before it is not judged.
-  private var observedSince = 0.0
+  /// Gaps between polls, ever shorter ones, by their ends: at most 16 are longer than a sixteenth of the watch.
+  private var gaps: [(end: Double, length: Double)] = []
 
   /// Seconds since the attach, at the last snapshot.
   public private(set) var now = 0.0
@@ -55,12 +55,21 @@ public struct Detector: Sendable {
     let previous = now
     now = time
     poll += 1
-    if time - previous > max(time / 16, 10) { observedSince = time }
+    let (gap, shortest) = (time - previous, shortestGap)
+    gaps.removeAll { $0.length <= max(gap, shortest) }
+    if gap > shortest { gaps.append((time, gap)) }
     for counts in snapshot.sites { add(counts, cohorts, previous) }
     history.forget(notSeenAt: poll)
     clocks = clocks.filter { $0.value.poll == poll }
     look()
   }
+
+  /// Objects that were born and died in a gap are not known of. That does not matter where it is shorter than the ages
+  /// that count, which rise with the watch.
+  private var shortestGap: Double { max(now / 16, 10) }
+
+  /// What was before the last gap is not judged.
+  private var observedSince: Double { gaps.last?.end ?? 0 }
 
   /// Bins as wide as the snapshot's. Widths only double; with any other the past cannot be compared.
   private mutating func adapt(to newWidth: Double) {

@@ -123,6 +123,17 @@ struct DetectorStreamTests {
     #expect(try evidence(detector).watchedSeconds == 30)
   }
 
+  @Test("a gap matters only as long as it is long for the age of the watch")
+  func oldGap() throws {
+    var detector = Detector()
+    for second in [10.0, 20, 60] { detector.add(snapshot(second, allocs: 9, objects: [0: 9])) }
+    #expect(try evidence(detector).watchedSeconds == 0)
+    for second in 61...638 { detector.add(snapshot(Double(second), allocs: 9, objects: [0: 9])) }
+    #expect(try evidence(detector).watchedSeconds == 578)
+    for second in 639...641 { detector.add(snapshot(Double(second), allocs: 9, objects: [0: 9])) }
+    #expect(try evidence(detector).watchedSeconds == 641)
+  }
+
   @Test("a site that appears late is watched from then on, whatever the age of the capture")
   func lateSite() throws {
     var watched = Watched(seed: 1) { site, time, numbers in
