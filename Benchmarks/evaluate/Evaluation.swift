@@ -39,9 +39,9 @@ struct Population: Sendable {
       switch self {
       case .developmentTypical: 0x11
       case .developmentAdversarial: 0x22
-      case .heldOutTypical, .sampled64, .sampled512: 0x33
-      case .heldOutAdversarial: 0x44
-      case .longTypical: 0x55
+      case .heldOutTypical, .sampled64, .sampled512: 0xa3
+      case .heldOutAdversarial: 0xa4
+      case .longTypical: 0xa5
       }
     }
   }
