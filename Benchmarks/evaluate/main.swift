@@ -24,8 +24,8 @@ func verdictMilliseconds() -> Double {
 /// What the command line asks for.
 struct Options {
   var file = ""
-  var services = 160
-  var pairs = 20
+  var services = 100
+  var pairs = 12
 
   /// Nil if it makes no sense.
   init?(_ arguments: ArraySlice<String>) {

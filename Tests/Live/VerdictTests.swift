@@ -32,19 +32,11 @@ struct VerdictTests {
       target: target, plan: try TrialTests.plan(for: target), options: CaptureOptions(maxSites: 1024),
       cpus: 64)
     program.send("GO")
-    var detector = Detector()
-    var last: Snapshot?
-    while detector.now < Self.watch {
-      // Five seconds of theirs.
-      try await Task.sleep(for: .seconds(5 / Self.speed))
-      let snapshot = Self.stretched(try await capture.snapshot(cohorts: true))
-      detector.add(snapshot)
-      last = snapshot
-    }
+    let (detector, last) = try await Self.watch(capture, speed: Self.speed, seconds: Self.watch)
     let names = try Names(program.pid)
     var levels: [String: Verdict.Level] = [:]
     let verdicts = detector.verdicts()
-    for site in last?.sites ?? [] {
+    for site in last.sites {
       guard let name = names.site(await capture.stack(of: site.id).addresses) else { continue }
       let level = verdicts[site.id]?.level ?? .steady
       levels[name] = max(levels[name] ?? .steady, level)
@@ -64,12 +56,20 @@ struct VerdictTests {
     _ = program.finish()
   }
 
-  /// Time as the program has it.
-  private static func stretched(_ snapshot: Snapshot) -> Snapshot {
-    var snapshot = snapshot
-    snapshot.elapsedSeconds *= speed
-    snapshot.cohorts?.width *= speed
-    return snapshot
+  /// Polls every five seconds of the program's time, of which `speed` pass in one, until it has been watched for
+  /// `seconds`.
+  static func watch(
+    _ capture: LiveCapture, speed: Double, seconds: Double
+  ) async throws -> (Detector, Snapshot) {
+    var detector = Detector()
+    while true {
+      try await Task.sleep(for: .seconds(5 / speed))
+      var snapshot = try await capture.snapshot(cohorts: true)
+      snapshot.elapsedSeconds *= speed
+      snapshot.cohorts?.width *= speed
+      detector.add(snapshot)
+      if detector.now >= seconds { return (detector, snapshot) }
+    }
   }
 
   /// The functions of the program that allocate, by address.
