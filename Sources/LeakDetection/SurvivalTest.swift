@@ -102,6 +102,8 @@ struct SurvivalTest: Sendable, Hashable {
       var bins = WindowBins(site, share: window.share, age: window.age)
       guard let found = bins.test(deaths: deaths) else { continue }
       if index == 0 { hasBecomeMore = bins.lateShare >= lateShare }
+      // A shorter window sees a part of the stall, and less of what was before it.
+      if index == 0, found.outcome == .stalled { return found }
       // Windows of older objects tell who dies late, but not what has come since.
       if index == 0 {
         keepsComing = found.arrival == .open

@@ -5,9 +5,11 @@ public struct VerdictPolicy: Sendable, Hashable {
   public static let floorBytesPerSecond = 4096.0 / 3600
 
   /// Of the suspected sites, the share that may be so by chance.
-  public var falseDiscoveryRate = 0.01
-  /// No probability above it makes a suspicion, however few sites there are. Without deaths it takes ten groups.
-  public var probabilityCap = 1e-3
+  public var falseDiscoveryRate = 0.02
+  /// No probability above it makes a suspicion, however few sites there are. Without deaths it takes seven groups. Both
+  /// are loose, for what is wrong with suspicions is rarely chance; chosen on the development set of `make evaluate`.
+  /// are loose: what is wrong with suspicions is rarely chance, and chosen on the development set of `make evaluate`.
+  public var probabilityCap = 5e-3
   /// Seconds. Before that nothing is said.
   public var warmUp = 60.0
   /// Seconds of evidence for `likely`; and of a site that had not freed anything when the watch was half as long: what

@@ -155,11 +155,26 @@ struct DetectorStreamTests {
     let evidence = try evidence(detector)
     #expect(evidence.watchedSeconds == 3)
     #expect(evidence.outstandingCount == 3)
-    // Its fifty objects have not died: they are another's.
+    // Its fifty objects have not died: they are another's. Nor has it inherited the deaths.
     #expect(evidence.deaths == 0)
+    #expect(evidence.freed == 0)
     detector.add(
       Snapshot(elapsedSeconds: 104, sites: [], cohorts: BirthCohorts(width: 2, bins: 53, rows: [])))
     #expect(detector.verdicts().isEmpty)
+  }
+
+  @Test("another process's site of the same number begins anew, even if its counters are further on")
+  func reusedNumber() throws {
+    var detector = Detector()
+    for second in 1...30 { detector.add(snapshot(Double(second), allocs: 50, objects: [0: 50])) }
+    detector.add(snapshot(33, allocs: 50, objects: [:]))
+    for second in 34...62 {
+      detector.add(snapshot(Double(second), process: 1, allocs: 90, objects: [33: 8]))
+    }
+    let evidence = try evidence(detector)
+    #expect(evidence.watchedSeconds == 29)
+    #expect(evidence.survivors == 8)
+    #expect(evidence.deaths == 0)
   }
 
   @Test("a site all of whose objects are gone is steady, and its deaths are known")
@@ -188,6 +203,21 @@ struct DetectorStreamTests {
         elapsedSeconds: 72, sites: [], cohorts: BirthCohorts(width: 3, bins: 25, rows: [])))
     #expect(detector.verdicts().isEmpty)
     #expect(detector.now == 72)
+    // Width 3 holds until 192 s, and what comes is as good as new.
+    for second in 73...180 {
+      detector.add(
+        Snapshot(
+          elapsedSeconds: Double(second),
+          sites: [SiteCounts(id: 1, process: 0, allocs: 9, frees: 0, allocatedBytes: 9, freedBytes: 0)],
+          cohorts: BirthCohorts(
+            width: 3, bins: second / 3 + 1,
+            rows: [
+              BirthCohorts.Row(
+                site: 1, objects: (0...second / 3).map { $0 == 25 ? 9 : 0 },
+                bytes: (0...second / 3).map { $0 == 25 ? 9 : 0 })
+            ])))
+    }
+    #expect(try evidence(detector).survivors == 9)
   }
 
   @Test("the load of the whole process is a clock: a leak that goes with it is found across a quiet half")

@@ -137,6 +137,11 @@ struct ProcessGrowthTests {
     #expect(growth(sample(0, 100, 80, 10), sample(60, 180, 85, 12)).cause == .files)
     #expect(growth(sample(0, 100, 80, 10), sample(60, 180, 160, 12)).cause == .unknown)
     #expect(growth(sample(0, 100, 80, 10, 5), sample(60, 180, 160, 12, 5)).cause == .allocator)
+    // The heap was large in between; without knowing of mappings, too.
+    #expect(
+      growth(sample(0, 100, 80, 10), sample(30, 190, 170, 95), sample(60, 180, 160, 12)).cause == .allocator)
+    // Mapped and never touched: what has grown is the heap.
+    #expect(growth(sample(0, 100, 80, 10, 0), sample(60, 180, 160, 12, 45)).cause == .mappings)
     // Both together.
     #expect(growth(sample(0, 100, 80, 10, 0), sample(60, 180, 160, 40, 20)).cause == .heap)
     #expect(growth(sample(0, 1000, 80, 10), sample(60, 1009, 90, 20)).cause == ProcessGrowth.Cause.none)
