@@ -41,7 +41,7 @@ struct TrialTests {
   }
 
   /// The allocators of a program that has no other than its C library's.
-  private static func plan(for target: TargetProcess) throws -> ProbePlan {
+  static func plan(for target: TargetProcess) throws -> ProbePlan {
     try ProbePlan.make(candidates: candidates(for: target))
   }
 

@@ -12,7 +12,7 @@ WORKLOAD_LDFLAGS :=
 include $(WORKLOADS_DIR)/allocators.mk
 
 .PHONY: workloads allocator-workloads
-workloads: $(WORKLOADS) $(WORKLOADS_DIR)/bin/plugin.so $(WORKLOADS_DIR)/bin/pairs_debug_frame \
+workloads: $(WORKLOADS) $(WORKLOADS_DIR)/bin/plugin.so $(WORKLOADS_DIR)/bin/forgetful.so $(WORKLOADS_DIR)/bin/pairs_debug_frame \
 	$(WORKLOADS_DIR)/bin/pairs_sframe $(WORKLOADS_DIR)/bin/pairs_frame_pointers
 # Apart, for they need what only the tests install.
 allocator-workloads: $(ALLOCATOR_WORKLOADS) $(WORKLOADS_DIR)/bin/plugin_mimalloc.so
@@ -24,6 +24,10 @@ $(WORKLOADS_DIR)/bin/%: $(WORKLOADS_DIR)/%.c $(WORKLOADS_DIR)/workload.h $(WORKL
 $(WORKLOADS_DIR)/bin/plugin.so: $(WORKLOADS_DIR)/plugins/plugin.c $(WORKLOADS_DIR)/build.mk
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O2 -g -fomit-frame-pointer -fPIC -shared -Wall -Wextra -Werror $< -o $@
+
+$(WORKLOADS_DIR)/bin/forgetful.so: $(WORKLOADS_DIR)/plugins/forgetful.c $(WORKLOADS_DIR)/build.mk
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 -g -fPIC -shared -fno-optimize-sibling-calls -Wall -Wextra -Werror $< -o $@ -ldl
 
 $(WORKLOADS_DIR)/bin/plugin_mimalloc.so: $(WORKLOADS_DIR)/plugins/plugin_mimalloc.c $(WORKLOADS_DIR)/build.mk
 	$(Q)mkdir -p $(@D)
@@ -51,6 +55,8 @@ $(WORKLOADS_DIR)/bin/pairs_frame_pointers: $(WORKLOADS_DIR)/pairs.c $(WORKLOADS_
 
 # The demo is built as a real program is.
 $(WORKLOADS_DIR)/bin/leaky_server: WORKLOAD_CFLAGS := -std=gnu11 -O2 -g -fno-omit-frame-pointer -Wall -Wextra -Werror
+$(WORKLOADS_DIR)/bin/behaviours: $(WORKLOADS_DIR)/behaviours.h
+$(WORKLOADS_DIR)/bin/behaviours: WORKLOAD_LDFLAGS := -lm
 $(WORKLOADS_DIR)/bin/static_malloc: WORKLOAD_LDFLAGS := -static
 # No C library, so no start code and no stack protector's guard either.
 $(WORKLOADS_DIR)/bin/static_noalloc: WORKLOAD_LDFLAGS := -static -nostdlib -fno-stack-protector
