@@ -51,6 +51,14 @@ enum ProcessFiles {
   /// The numbers of a process's threads, as far as they can be read.
   static func threads(_ pid: Int32) -> [Int32] { ProcFile.numbers(in: "/proc/\(pid)/task") }
 
+  /// Whether a thread has ended, though it may still be listed.
+  static func hasEnded(_ thread: Int32, of pid: Int32) -> Bool {
+    guard let text = try? ProcFile.read("/proc/\(pid)/task/\(thread)/stat", limit: 65_536),
+      let stat = ProcessStat(text)
+    else { return true }
+    return stat.isZombie
+  }
+
   /// The process that traces this one; 0 for none.
   static func tracer(of pid: Int32) -> Int32? {
     guard let status = try? ProcFile.read("/proc/\(pid)/status", limit: 65_536) else { return nil }
