@@ -37,6 +37,11 @@ public struct ScanPlan: Sendable, Hashable {
     self.regions = regions
   }
 
+  /// The region that an address lies in.
+  public func region(at address: UInt64) -> Region? {
+    regions.first { $0.start <= address && address < $0.end }
+  }
+
   /// Memory that may hold pointers to the heap. Of read-only memory only what has been written to before it was
   /// protected. Devices are left out: reading may act on them.
   private static func isWanted(_ mapping: MemoryMapping) -> Bool {
