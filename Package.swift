@@ -87,7 +87,8 @@ let package = Package(
     tests("ReportsTests", ["Reports", "Profile", protobuf]),
     tests("CaptureTests", ["Capture", "CProbes", "Libbpf", "Profile", "Probes", "Processes"]),
     .testTarget(
-      name: "LiveTests", dependencies: ["Profile", "Binaries", "Capture", "PointerScan", "Probes", "Processes"],
+      name: "LiveTests",
+      dependencies: ["Profile", "Binaries", "Capture", "PointerScan", "Probes", "Processes"],
       path: "Tests/Live", swiftSettings: house),
     tests("GuestTests", []),
   ],

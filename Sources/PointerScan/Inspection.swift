@@ -76,7 +76,9 @@ public struct Inspection: Sendable {
     guard let first = try await known() else { return nil }
     var suspects = LiveObject.oldest(of: sites, among: first, limit: options.limit)
     var index = ObjectIndex(first)
-    suspects = suspects.filter { object in index.object(at: object.address).map { index.objects[$0] } == object }
+    suspects = suspects.filter { object in
+      index.object(at: object.address).map { index.objects[$0] } == object
+    }
     result.overlapping = index.overlapping
     let inspected = suspects.count
     var outcomes: [LiveObject: Outcome] = [:]
@@ -89,7 +91,9 @@ public struct Inspection: Sendable {
       let marking = Marking(scan.search, gone: gone, suspects: scan.isFrozen ? nil : Set(numbers))
       let goneNumbers = Set(gone)
       suspects = suspects.filter { object in
-        guard let number = index.object(at: object.address), !goneNumbers.contains(number) else { return false }
+        guard let number = index.object(at: object.address), !goneNumbers.contains(number) else {
+          return false
+        }
         let outcome = resolve(marking.fate(of: number), index, scan)
         if let other = outcomes[object], other.rank >= outcome.rank { return true }
         outcomes[object] = outcome
@@ -100,7 +104,9 @@ public struct Inspection: Sendable {
       guard try await pause(), let next = try await known() else { return nil }
       options.scan.stops = false
       index = ObjectIndex(next)
-      suspects = suspects.filter { object in index.object(at: object.address).map { index.objects[$0] } == object }
+      suspects = suspects.filter { object in
+        index.object(at: object.address).map { index.objects[$0] } == object
+      }
     }
     result.objects = suspects.compactMap { object in
       outcomes[object].map { Inspected(object: object, outcome: $0) }

@@ -61,7 +61,8 @@ public struct ScanPlan: Sendable, Hashable {
     let isShared = mapping.permissions.contains(.shared)
     func region(_ start: UInt64, _ end: UInt64, _ source: PointerSource, _ thread: Int32 = 0) -> Region {
       Region(
-        start: start, end: end, source: source, ownPagesOnly: !isShared && (!isWritable || mapping.inode != 0),
+        start: start, end: end, source: source,
+        ownPagesOnly: !isShared && (!isWritable || mapping.inode != 0),
         thread: thread)
     }
     if isShared { return [region(mapping.start, mapping.end, .shared)] }

@@ -187,8 +187,10 @@ struct PointerSearchTests {
 
   @Test("of objects that overlap none is inspected, for a free was missed")
   func overlaps() {
-    let objects = [(0x1000, 64), (0x1040, 64), (0x1060, 8), (0x1070, 64), (0x2000, 8), (0x2000, 8), (0x3000, 8)]
-      .map { LiveObject(address: $0, size: $1, birth: 0, site: 0) }
+    let objects = [
+      (0x1000, 64), (0x1040, 64), (0x1060, 8), (0x1070, 64), (0x2000, 8), (0x2000, 8), (0x3000, 8),
+    ]
+    .map { LiveObject(address: $0, size: $1, birth: 0, site: 0) }
     let index = ObjectIndex(objects)
     #expect(index.objects.map(\.address) == [0x1000, 0x3000])
     #expect(index.overlapping == 5)
