@@ -35,7 +35,9 @@ public struct Marking: Sendable {
   /// `gone`: objects that were freed or replaced while the search ran. Their memory may be anybody's, so what it points
   /// to counts as reachable. `suspects`: where only these are asked for, all other objects count as reachable; nil: no
   /// object does without a way to it. Numbers are those of the search's index.
-  public init(_ search: PointerSearch, gone: [Int] = [], suspects: Set<Int>? = nil) {
+  public init(_ found: PointerSearch, gone: [Int] = [], suspects: Set<Int>? = nil) {
+    var search = found
+    search.resolve()
     index = search.index
     rootPlaces = search.rootPlaces
     let count = index.objects.count

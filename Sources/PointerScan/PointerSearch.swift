@@ -16,6 +16,19 @@ public struct PointerSearch: Sendable {
   /// More pointers than `edgeLimit` came: what the edges say is not all.
   public private(set) var isOverflown = false
   private let edgeLimit: Int
+  /// Words that may be pointers, of which it is not known yet to whom: the word's number in its batch << 48 | the word.
+  private var candidates: [UInt64] = []
+  private var batches: [Batch] = []
+  /// More are not kept: 128 MiB.
+  private static let candidateLimit = 1 << 24
+
+  /// Consecutive words that were searched at once.
+  private struct Batch {
+    let address: UInt64
+    let source: PointerSource
+    /// The first of its candidates.
+    let first: Int
+  }
 
   /// `chosen`: only pointers to these objects, by their numbers in ascending order, are wanted; others are noted where
   /// that costs nothing. nil: pointers to all. `edgeLimit` bounds the memory, at 8 bytes each.
@@ -33,36 +46,27 @@ public struct PointerSearch: Sendable {
     if let number = index.object(at: word & ObjectIndex.addressMask) { note(number, source, place) }
   }
 
-  /// Searches memory that begins at `address`, a multiple of 8. What stands outside of all objects is of `source`.
+  /// Searches memory that begins at `address`, a multiple of 8. What stands outside of all objects is of `source`. Quick:
+  /// whom the words point to that may be pointers is found by `resolve`, for which no process need stand still.
   public mutating func search(_ words: Span<UInt64>, at address: UInt64, source: PointerSource) {
     bytes += UInt64(words.count) * 8
     guard table.span > 0 else { return }
-    var hits: [(place: UInt64, number: UInt32)] = []
-    find(words, at: address, &hits)
-    guard let first = hits.first else { return }
-    // The places ascend, so the objects that they lie in do too.
-    var owner = index.firstEnding(after: first.place)
-    for (place, number) in hits {
-      while owner < index.ends.count, index.ends[owner] <= place { owner += 1 }
-      guard owner < index.starts.count, index.starts[owner] <= place else {
-        note(Int(number), source, place)
-        continue
-      }
-      guard owner != Int(number) else { continue }
-      let edge = UInt64(owner) << 32 | UInt64(number)
-      guard edges.last != edge else { continue }
-      if edges.count < edgeLimit { edges.append(edge) } else { isOverflown = true }
+    var done = 0
+    while done < words.count {
+      // A candidate's place among the words of its batch has 16 bits beside the 48 of an address.
+      let part = words.extracting(done..<min(done + 1 << 16, words.count))
+      batches.append(Batch(address: address + UInt64(done) * 8, source: source, first: candidates.count))
+      collect(part)
+      if candidates.count >= Self.candidateLimit { resolve() }
+      done += part.count
     }
   }
 
-  /// All words that point into an object, with the address at which they stand.
-  private func find(
-    _ words: Span<UInt64>, at address: UInt64, _ hits: inout [(place: UInt64, number: UInt32)]
-  ) {
+  /// Keeps the words that point into the page of an object.
+  private mutating func collect(_ words: Span<UInt64>) {
+    let table = table
     let regions = table.regions.span
     let pages = table.pages.span
-    let starts = index.starts.span
-    let ends = index.ends.span
     let lowest = table.lowest
     let span = table.span
     for position in 0..<words.count {
@@ -70,27 +74,65 @@ public struct PointerSearch: Sendable {
       guard word &- lowest < span else { continue }
       let region = regions[Int(truncatingIfNeeded: word >> PageTable.regionShift)]
       guard region != 0 else { continue }
-      let number: Int
-      if region & PageTable.covered != 0 {
-        number = Int(region & ~PageTable.covered)
-      } else {
+      if region & PageTable.covered == 0 {
         let part = (Int(region) &- 1) &* PageTable.pagesPerRegion
         let page = Int(truncatingIfNeeded: word >> PageTable.pageShift) & (PageTable.pagesPerRegion - 1)
-        let entry = pages[part &+ page]
-        guard entry != 0 else { continue }
-        // The last of the page's objects that begins at or below the word.
-        var low = Int(entry >> 32)
-        var count = Int(entry & 0xffff_ffff) &- low
-        while count > 1 {
-          let half = count >> 1
-          if starts[low &+ half] <= word { low &+= half }
-          count &-= half
-        }
-        guard starts[low] <= word, word < ends[low] else { continue }
-        number = low
+        guard pages[part &+ page] != 0 else { continue }
       }
-      hits.append((address &+ UInt64(position) &* 8, UInt32(truncatingIfNeeded: number)))
+      candidates.append(UInt64(truncatingIfNeeded: position) << 48 | word)
     }
+  }
+
+  /// Finds out to which objects the words point that were kept, and where they stand.
+  public mutating func resolve() {
+    for (number, batch) in batches.enumerated() {
+      let end = number + 1 < batches.count ? batches[number + 1].first : candidates.count
+      guard batch.first < end else { continue }
+      // The places ascend, so the objects that they lie in do too.
+      var owner = index.firstEnding(after: place(batch, candidates[batch.first]))
+      for position in batch.first..<end {
+        let word = candidates[position] & ObjectIndex.addressMask
+        guard let target = object(at: word) else { continue }
+        let place = place(batch, candidates[position])
+        while owner < index.ends.count, index.ends[owner] <= place { owner += 1 }
+        guard owner < index.starts.count, index.starts[owner] <= place else {
+          note(target, batch.source, place)
+          continue
+        }
+        guard owner != target else { continue }
+        let edge = UInt64(owner) << 32 | UInt64(target)
+        guard edges.last != edge else { continue }
+        if edges.count < edgeLimit { edges.append(edge) } else { isOverflown = true }
+      }
+    }
+    batches.removeAll()
+    // There will be as many again where there were so many.
+    let hadMany = candidates.count >= Self.candidateLimit
+    candidates.removeAll(keepingCapacity: hadMany)
+  }
+
+  private func place(_ batch: Batch, _ candidate: UInt64) -> UInt64 {
+    batch.address &+ (candidate >> 48) &* 8
+  }
+
+  /// The object that an address lies in, by its page.
+  private func object(at address: UInt64) -> Int? {
+    let region = table.regions[Int(truncatingIfNeeded: address >> PageTable.regionShift)]
+    if region & PageTable.covered != 0 { return Int(region & ~PageTable.covered) }
+    guard region != 0 else { return nil }
+    let part = (Int(region) &- 1) &* PageTable.pagesPerRegion
+    let page = Int(truncatingIfNeeded: address >> PageTable.pageShift) & (PageTable.pagesPerRegion - 1)
+    let entry = table.pages[part &+ page]
+    guard entry != 0 else { return nil }
+    // The last of the page's objects that begins at or below the address.
+    var low = Int(entry >> 32)
+    var count = Int(entry & 0xffff_ffff) &- low
+    while count > 1 {
+      let half = count >> 1
+      if index.starts[low &+ half] <= address { low &+= half }
+      count &-= half
+    }
+    return index.starts[low] <= address && address < index.ends[low] ? low : nil
   }
 
   private mutating func note(_ number: Int, _ source: PointerSource, _ place: UInt64) {

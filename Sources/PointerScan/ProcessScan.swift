@@ -38,8 +38,8 @@ public struct ProcessScan: Sendable {
   public let plan: ScanPlan
   public let threads: [TargetStopper.Thread]
 
-  /// Words that are read at once: 1 MiB.
-  private static let chunkWords = 1 << 17
+  /// Words that are read at once: 512 KiB, which stay in the cache.
+  private static let chunkWords = 1 << 16
 
   /// Scans a process for pointers to objects. Blocks: to be called on a thread of its own. `suspects`: the objects that
   /// matter, by their numbers in the index; where the process runs on, only pointers to them are looked for.
@@ -73,6 +73,7 @@ public struct ProcessScan: Sendable {
       throw error
     }
     let ending = stopper.release()
+    search.resolve()
     guard let plan, ending.isWhole, !search.isOverflown else {
       let obstacle =
         search.isOverflown
@@ -89,7 +90,8 @@ public struct ProcessScan: Sendable {
     }
     addKernelHeld(pid, &search)
     return ProcessScan(
-      search: search, isFrozen: stopper.isFrozen, stoppedSeconds: ending.seconds, seconds: ending.seconds,
+      search: search, isFrozen: stopper.isFrozen, stoppedSeconds: ending.seconds,
+      seconds: monotonicSeconds() - start,
       obstacle: stopper.isFrozen ? nil : "a thread was in the kernel and did not stop", plan: plan,
       threads: threads)
   }
@@ -104,6 +106,7 @@ public struct ProcessScan: Sendable {
     let start = monotonicSeconds()
     let plan = try makePlan(pid, [], index)
     _ = try scan(plan, &memory, &search, until: nil)
+    search.resolve()
     let seconds = monotonicSeconds() - start
     addKernelHeld(pid, &search)
     return ProcessScan(

@@ -1,4 +1,5 @@
 internal import CElfutils
+internal import Glibc
 
 /// Names of data.
 extension Symbolizer {

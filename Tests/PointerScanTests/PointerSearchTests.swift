@@ -140,6 +140,7 @@ struct PointerSearchTests {
     var memory = Memory(objects: 1)
     memory.point(from: nil, to: Memory.object(0))
     var search = memory.search(source: .unknownHeap)
+    search.resolve()
     search.search(word: Memory.object(0), source: .register, place: 7)
     search.search(word: Memory.object(0), source: .data, place: 8)
     search.search(word: Memory.object(0), source: .stack, place: 9)
@@ -177,6 +178,7 @@ struct PointerSearchTests {
       for chosen in [nil, expected.keys.sorted()] {
         var search = PointerSearch(index, chosen: chosen)
         search.search(words.span, at: start, source: .data)
+        search.resolve()
         for number in objects.indices {
           #expect(search.roots[number] == (expected[number] == nil ? 0 : PointerSource.data.rawValue))
           #expect(search.rootPlaces[number] == expected[number] ?? 0)
