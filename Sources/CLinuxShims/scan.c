@@ -117,3 +117,51 @@ int64_t clinux_pages_in_use(
 	*reached = request.walk_end;
 	return count;
 }
+
+#ifdef __x86_64__
+/* System calls that the kernel does not restart by itself after a stop (signal(7)), though they have done nothing yet:
+ * epoll_wait and its kin, semop, sigtimedwait, sockets with a timeout, completions of asynchronous requests. */
+static int can_begin_anew(uint64_t number)
+{
+	switch (number) {
+	case 0: case 1: case 43: case 44: case 45: case 46: case 47: /* read, write, accept, send*, recv* */
+	case 65: case 128: case 208: case 220: case 232: case 281: /* semop, sigtimedwait, getevents, epoll_wait */
+	case 288: case 333: case 426: case 441: /* accept4, io_pgetevents, io_uring_enter, epoll_pwait2 */
+		return 1;
+	default:
+		return 0;
+	}
+}
+#endif
+
+int clinux_ptrace_was_interrupted(int32_t thread)
+{
+#ifdef __x86_64__
+	struct user_regs_struct registers;
+	struct iovec into = {&registers, sizeof(registers)};
+
+	return ptrace(PTRACE_GETREGSET, thread, (void *)NT_PRSTATUS, &into) == 0 &&
+		(int64_t)registers.rax == -EINTR && can_begin_anew(registers.orig_rax);
+#else
+	(void)thread;
+	return 0;
+#endif
+}
+
+int clinux_ptrace_begin_anew(int32_t thread)
+{
+#ifdef __x86_64__
+	struct user_regs_struct registers;
+	struct iovec both = {&registers, sizeof(registers)};
+
+	if (ptrace(PTRACE_GETREGSET, thread, (void *)NT_PRSTATUS, &both) < 0)
+		return -errno;
+	/* What the kernel does itself for those that it restarts: back to the two bytes of `syscall`. */
+	registers.rax = registers.orig_rax;
+	registers.rip -= 2;
+	return ptrace(PTRACE_SETREGSET, thread, (void *)NT_PRSTATUS, &both) < 0 ? -errno : 0;
+#else
+	(void)thread;
+	return -ENOSYS;
+#endif
+}

@@ -100,6 +100,16 @@ struct TargetHold {
     }
   }
 
+  /// Some system calls fail with EINTR after any stop, epoll_wait among them, and not every program expects that where
+  /// no signal came. Nothing has come of them yet, so they may begin anew; a timeout of theirs begins anew, too. With a
+  /// signal to handle, EINTR is what the program waits for.
+  private func restart(_ thread: Int32, _ signal: Int32) {
+    guard signal == 0, clinux_ptrace_was_interrupted(thread) != 0,
+      !ProcessFiles.hasSignalToHandle(thread, of: pid)
+    else { return }
+    _ = clinux_ptrace_begin_anew(thread)
+  }
+
   mutating func letAllGo() {
     for (thread, state) in threads {
       // One that has stopped since the wait for it was given up can be let go; of the others the kernel takes care.
@@ -111,6 +121,7 @@ struct TargetHold {
         guard clinux_wait_thread(thread, &status) > 0 else { continue }
         if case .signal(let pending) = Tracee.Stop(status: status) { signal = pending }
       }
+      restart(thread, signal)
       _ = clinux_ptrace_detach(thread, signal)
     }
     threads = [:]

@@ -59,3 +59,9 @@ int64_t clinux_read_memory(int32_t pid, uint64_t address, void *into, size_t len
 /// is still the file's. `reached`: how far it came.
 int64_t clinux_pages_in_use(
 	int pagemap, uint64_t start, uint64_t end, int own_only, uint64_t *ranges, size_t capacity, uint64_t *reached);
+
+/// Whether the stop has interrupted a system call of a stopped thread that the kernel will not restart by itself: the
+/// program would see EINTR without a signal.
+int clinux_ptrace_was_interrupted(int32_t thread);
+/// Lets that thread begin the system call anew when it goes on; 0 or -errno.
+int clinux_ptrace_begin_anew(int32_t thread);
