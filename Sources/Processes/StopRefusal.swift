@@ -30,8 +30,9 @@ public enum StopRefusal: Error, Sendable, Hashable, CustomStringConvertible {
   static func explain(pid: Int32, code: Int32) -> StopRefusal {
     if code == ESRCH { return .gone(pid: pid) }
     if let tracer = ProcessFiles.tracer(of: pid), tracer != 0 {
-      return ProcessFiles.leader(of: tracer) == getpid()
-        ? .followed(pid: pid) : .traced(pid: pid, tracer: tracer)
+      // The kernel names the thread.
+      let process = ProcessFiles.leader(of: tracer) ?? tracer
+      return process == getpid() ? .followed(pid: pid) : .traced(pid: pid, tracer: process)
     }
     if code == EPERM || code == EACCES, let scope = SystemFacts.read().ptraceScope,
       scope > (SystemFacts.read().has(.sysPtrace) ? 2 : 0)

@@ -167,7 +167,8 @@ struct ReachTests {
     let objects = workload.objects
     let all = objects.filter { $0.site == list }.sorted { $0.address < $1.address }
     // Every second one goes between the first reading and the last.
-    let left = objects.filter { $0.site != list } + all.enumerated().filter { $0.offset % 2 == 0 }.map(\.element)
+    let left =
+      objects.filter { $0.site != list } + all.enumerated().filter { $0.offset % 2 == 0 }.map(\.element)
     var options = Inspection.Options(scan: ProcessScan.Options(maxStop: 30), limit: 1 << 20)
     options.scan.secondsPerByte = 1
     let result = try await Inspection.run(
