@@ -1,3 +1,5 @@
+import Profile
+
 /// Finds in the words of a process's memory those that point into its live objects, and notes who points to whom.
 ///
 /// Conservative: every aligned word whose lower 48 bits lie in [address, address + size) of an object is a pointer to
@@ -26,6 +28,7 @@ public struct PointerSearch: Sendable {
   private struct Batch {
     let address: UInt64
     let source: PointerSource
+    let isAllocators: Bool
     /// The first of its candidates.
     let first: Int
   }
@@ -48,14 +51,20 @@ public struct PointerSearch: Sendable {
 
   /// Searches memory that begins at `address`, a multiple of 8. What stands outside of all objects is of `source`. Quick:
   /// whom the words point to that may be pointers is found by `resolve`, for which no process need stand still.
-  public mutating func search(_ words: Span<UInt64>, at address: UInt64, source: PointerSource) {
+  /// `isAllocators`: it is data of the C library, see `isNextHeader`.
+  public mutating func search(
+    _ words: Span<UInt64>, at address: UInt64, source: PointerSource, isAllocators: Bool = false
+  ) {
     bytes += UInt64(words.count) * 8
     guard table.span > 0 else { return }
     var done = 0
     while done < words.count {
       // A candidate's place among the words of its batch has 16 bits beside the 48 of an address.
       let part = words.extracting(done..<min(done + 1 << 16, words.count))
-      batches.append(Batch(address: address + UInt64(done) * 8, source: source, first: candidates.count))
+      batches.append(
+        Batch(
+          address: address + UInt64(done) * 8, source: source, isAllocators: isAllocators,
+          first: candidates.count))
       collect(part)
       if candidates.count >= Self.candidateLimit { resolve() }
       done += part.count
@@ -96,6 +105,7 @@ public struct PointerSearch: Sendable {
         let place = place(batch, candidates[position])
         while owner < index.ends.count, index.ends[owner] <= place { owner += 1 }
         guard owner < index.starts.count, index.starts[owner] <= place else {
+          if batch.isAllocators, isNextHeader(word, target) { continue }
           note(target, batch.source, place)
           continue
         }
@@ -109,6 +119,14 @@ public struct PointerSearch: Sendable {
     // There will be as many again where there were so many.
     let hadMany = candidates.count >= Self.candidateLimit
     candidates.removeAll(keepingCapacity: hadMany)
+  }
+
+  /// Whether a word is where the header of the block behind an object begins, as glibc lays out its heap: 16 bytes before
+  /// what it hands out, and so in the last 8 bytes of the block before. Its lists of free blocks and the pointer to the
+  /// end of its heap are such words, and hold nothing.
+  private func isNextHeader(_ word: UInt64, _ number: Int) -> Bool {
+    let size = index.objects[number].size
+    return word == index.starts[number] &- 16 &+ max((size &+ 23) & ~15, 32)
   }
 
   private func place(_ batch: Batch, _ candidate: UInt64) -> UInt64 {

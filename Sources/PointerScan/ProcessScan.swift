@@ -148,7 +148,9 @@ public struct ProcessScan: Sendable {
             address = (address / page + 1) * page
             continue
           }
-          search.search(words.span.extracting(first: count), at: address, source: region.source)
+          search.search(
+            words.span.extracting(first: count), at: address, source: region.source,
+            isAllocators: region.isAllocators)
           address += UInt64(count) * 8
         }
       }

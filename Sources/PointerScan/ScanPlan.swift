@@ -11,6 +11,8 @@ public struct ScanPlan: Sendable, Hashable {
     public var ownPagesOnly: Bool
     /// Whose stack or thread-local storage it is; 0 for nobody's.
     public var thread: Int32
+    /// Data of glibc, in which its allocator keeps its own.
+    public var isAllocators = false
   }
 
   /// Ascending, free of overlaps.
@@ -67,7 +69,10 @@ public struct ScanPlan: Sendable, Hashable {
     }
     if isShared { return [region(mapping.start, mapping.end, .shared)] }
     if mapping.inode != 0 || isZeroedData(mapping, after: previous) {
-      return [region(mapping.start, mapping.end, .data)]
+      var data = region(mapping.start, mapping.end, .data)
+      let path = mapping.inode != 0 ? mapping.path : previous?.path ?? ""
+      data.isAllocators = path.hasSuffix("/libc.so.6") || path.contains("/libc-2.")
+      return [data]
     }
     if let thread = threads.first(where: { isStack(mapping, of: $0, after: previous, index) }) {
       let start = max(mapping.start, (thread.stackPointer &- redZone) & ~7)

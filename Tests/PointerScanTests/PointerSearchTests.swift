@@ -148,6 +148,23 @@ struct PointerSearchTests {
       Marking(search).fate(of: 0) == .reachable(Marking.Holder(object: nil, source: .data, place: 8)))
   }
 
+  @Test("glibc's own pointers to the block behind an object do not hold it")
+  func nextHeader() {
+    // With its header of 8 bytes in use an object of 24 takes a block of 32, one of 25 a block of 48.
+    for (size, header) in [(60, 64), (24, 16), (1, 16), (40, 32), (41, 48), (56, 48)] as [(UInt64, UInt64)] {
+      let object = LiveObject(address: 0x7f00_0000_0010, size: size, birth: 0, site: 0)
+      for offset in stride(from: UInt64(0), to: size, by: 8) {
+        for isAllocators in [true, false] {
+          var search = PointerSearch(ObjectIndex([object]))
+          search.search(
+            [object.address + offset].span, at: 0x1000, source: .data, isAllocators: isAllocators)
+          let isHeld = isReached(Marking(search).fate(of: 0))
+          #expect(isHeld == !(isAllocators && offset == header), "\(size) \(offset)")
+        }
+      }
+    }
+  }
+
   @Test("random memory: the search finds what a plain comparison finds")
   func random() {
     var generator = SplitMix(state: 7)
