@@ -70,7 +70,9 @@ struct StopTests {
             if len(got) == 20: os._exit(7)
         signal.signal(signal.SIGUSR1, handle)
         print('READY', flush=True)
-        while True: select.epoll().poll()
+        while True:
+            select.epoll().poll(5)
+            print('LATE', flush=True)
         """,
       ])
     try #require(child.line() == "READY")
