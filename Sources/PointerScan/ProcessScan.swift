@@ -10,7 +10,7 @@ public struct ProcessScan: Sendable {
     public var maxStop: Double
     /// It is not stopped for longer than this for each byte to be read, or `leastStop`.
     public var secondsPerByte = 0.25 / Double(128 << 20)
-    public var leastStop = 0.05
+    public var leastStop = 0.1
     /// How many pointers between objects are kept, at 8 bytes each.
     public var edgeLimit = 1 << 25
 
@@ -56,6 +56,8 @@ public struct ProcessScan: Sendable {
     var search = PointerSearch(index, edgeLimit: options.edgeLimit)
     addKernelHeld(pid, &search)
     let stopper: TargetStopper
+    DedicatedThread.setUrgent(true)
+    defer { DedicatedThread.setUrgent(false) }
     let start = monotonicSeconds()
     do throws(StopRefusal) {
       stopper = try TargetStopper(pid: pid, seconds: limit)
@@ -73,6 +75,7 @@ public struct ProcessScan: Sendable {
       throw error
     }
     let ending = stopper.release()
+    DedicatedThread.setUrgent(false)
     search.resolve()
     guard let plan, ending.isWhole, !search.isOverflown else {
       let obstacle =

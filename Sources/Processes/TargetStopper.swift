@@ -79,6 +79,7 @@ public final class TargetStopper: Sendable {
   // MARK: The stopper's own thread
 
   private func run(_ pid: Int32, until deadline: Double) {
+    DedicatedThread.setUrgent(true)
     let start = monotonicSeconds()
     var hold = TargetHold(pid: pid)
     let failure = hold.stopAll(until: deadline)
