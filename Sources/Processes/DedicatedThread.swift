@@ -26,7 +26,7 @@ public enum DedicatedThread {
   /// right to do so; without it nothing changes.
   public static func setUrgent(_ isUrgent: Bool) {
     // In Linux the priority is the thread's, whatever the constant's name says; 0 is the caller.
-    _ = setpriority(PRIO_PROCESS, 0, isUrgent ? -20 : 0)
+    _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, isUrgent ? -20 : 0)
   }
 
   /// Runs a function on a thread of its own and waits for its result without holding up other tasks. On the calling
