@@ -51,12 +51,18 @@ enum ProcessFiles {
   /// The numbers of a process's threads, as far as they can be read.
   static func threads(_ pid: Int32) -> [Int32] { ProcFile.numbers(in: "/proc/\(pid)/task") }
 
+  private static func stat(_ thread: Int32, of pid: Int32) -> ProcessStat? {
+    (try? ProcFile.read("/proc/\(pid)/task/\(thread)/stat", limit: 65_536)).flatMap { ProcessStat($0) }
+  }
+
   /// Whether a thread has ended, though it may still be listed.
   static func hasEnded(_ thread: Int32, of pid: Int32) -> Bool {
-    guard let text = try? ProcFile.read("/proc/\(pid)/task/\(thread)/stat", limit: 65_536),
-      let stat = ProcessStat(text)
-    else { return true }
-    return stat.isZombie
+    stat(thread, of: pid)?.isZombie ?? true
+  }
+
+  /// Whether a thread sleeps so that not even a signal wakes it.
+  static func isUninterruptible(_ thread: Int32, of pid: Int32) -> Bool {
+    stat(thread, of: pid)?.state == UInt8(ascii: "D")
   }
 
   /// Whether a signal waits for a thread that it has a handler for and does not block. True if that cannot be told.

@@ -13,7 +13,8 @@ struct TargetHold {
   private let pid: Int32
   private var threads: [Int32: State] = [:]
 
-  /// How long a thread that is in the kernel may keep the others waiting.
+  /// How long a thread that sleeps in the kernel and cannot be woken may keep the others waiting. One that only waits
+  /// for a CPU may for longer.
   private static let patience = 0.05
 
   init(pid: Int32) { self.pid = pid }
@@ -36,7 +37,7 @@ struct TargetHold {
         }
       }
       guard hasNew else { break }
-      waitForStops(until: min(deadline, monotonicSeconds() + Self.patience))
+      waitForStops(until: deadline)
     }
     return threads.isEmpty ? .gone(pid: pid) : nil
   }
@@ -56,6 +57,7 @@ struct TargetHold {
   }
 
   private mutating func waitForStops(until deadline: Double) {
+    let impatient = monotonicSeconds() + Self.patience
     while true {
       var isWaiting = false
       for (thread, state) in threads {
@@ -70,8 +72,17 @@ struct TargetHold {
           note(thread, status)
         }
       }
-      if !isWaiting || monotonicSeconds() >= deadline { return }
-      usleep(30)
+      let now = monotonicSeconds()
+      if !isWaiting || now >= deadline || now >= impatient && areRestAsleep { return }
+      usleep(now < impatient ? 30 : 1000)
+    }
+  }
+
+  /// No thread is left to wait for but those in uninterruptible sleep.
+  private var areRestAsleep: Bool {
+    threads.allSatisfy { thread, state in
+      guard case .asked = state else { return true }
+      return ProcessFiles.isUninterruptible(thread, of: pid)
     }
   }
 
