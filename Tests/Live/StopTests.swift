@@ -130,6 +130,34 @@ struct StopTests {
     #expect(most > 2)
   }
 
+  @Test("a thread in uninterruptible sleep is not waited for, and what is found is not taken for sure")
+  func uninterruptible() async throws {
+    let child = try Child(DripBinary.workload("blocked"), ["vfork"])
+    try #require(child.waitForLine { $0 == "READY" } != nil)
+    try eventually("a thread waits for its child") { try states(of: child.pid).contains("D") }
+    let stopper = try TargetStopper(pid: child.pid, seconds: 20)
+    #expect(!stopper.isFrozen)
+    #expect(stopper.threads.count == 14)
+    #expect(try states(of: child.pid).filter { $0 == "t" }.count == 14)
+    #expect(stopper.release().isWhole)
+    try eventually("all are let go") {
+      try tracer(of: child.pid) == 0 && !states(of: child.pid).contains("t")
+    }
+    let object = LiveObject(address: 0x1000, size: 8, birth: 0, site: 1)
+    let inspection = try await Inspection.run(
+      pid: child.pid, sites: [1], options: Inspection.Options(), known: { [object] }, pause: { true })
+    #expect(inspection?.isFrozen == false && inspection?.scans.count == 2)
+    kill(try vforked(child.pid), SIGKILL)
+  }
+
+  private func vforked(_ pid: Int32) throws -> Int32 {
+    for thread in try FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task") {
+      let text = try String(contentsOfFile: "/proc/\(pid)/task/\(thread)/children", encoding: .utf8)
+      if let child = Int32(text.split(separator: " ").first ?? "") { return child }
+    }
+    throw CocoaError(.fileNoSuchFile)
+  }
+
   @Test("a process that a job control signal has stopped stays stopped")
   func alreadyStopped() throws {
     let child = try Child("/bin/sleep", ["100"])

@@ -1,9 +1,10 @@
 /*
- * blocked — one thread in each of the system calls that a stop might disturb. None of the waits ends by itself: each
+ * blocked [vfork] — one thread in each of the system calls that a stop might disturb. None of the waits ends by itself: each
  * that returns before the driver says so was interrupted, and is counted with what it returned.
  *
  * After READY all threads wait. A line ends them; then one line for each:
  *   CALL name returns interruptions
+ * With `vfork` one more thread waits for a child of vfork to go, which nothing but a fatal signal ends.
  * where `returns` are how often the call came back before it should, and `interruptions` how many of those with EINTR.
  * The last thread, call_getpid, calls getpid without a pause, and counts results that are not its own number.
  */
@@ -114,7 +115,15 @@ static void *wait_for_ever(void *argument)
 	return NULL;
 }
 
-int main(void)
+static void *wait_for_vfork(void *unused)
+{
+	if (vfork() == 0)
+		for (;;)
+			pause();
+	return unused;
+}
+
+int main(int argc, char **argv)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct timeval hour = {3600, 0};
@@ -131,6 +140,9 @@ int main(void)
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
 		if (pthread_create(&thread, NULL, wait_for_ever, &calls[i]))
 			return 3;
+	(void)argv;
+	if (argc > 1 && pthread_create(&thread, NULL, wait_for_vfork, NULL))
+		return 3;
 	ready();
 	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
 		say("CALL %s %lu %lu\n", calls[i].name, calls[i].returns, calls[i].interruptions);
