@@ -17,6 +17,13 @@ public final class TargetStopper: Sendable {
     public var threadPointer: UInt64
     /// General registers, vector registers, and what the kernel keeps beside them.
     public var words: [UInt64]
+
+    public init(id: Int32, stackPointer: UInt64, threadPointer: UInt64, words: [UInt64]) {
+      self.id = id
+      self.stackPointer = stackPointer
+      self.threadPointer = threadPointer
+      self.words = words
+    }
   }
 
   /// How a stop ended.

@@ -62,7 +62,9 @@ struct ConfirmTests {
     #expect(session.reachable == session.inspected)
     #expect(session.holder?.kind == "object")
     #expect(session.holder?.name?.hasPrefix("session_create") == true)
-    if stops { #expect(session.holder?.text.hasSuffix("reached from `last_session` in leaky_server") == true) }
+    if stops {
+      #expect(session.holder?.text.hasSuffix("reached from `last_session` in leaky_server") == true)
+    }
     server.stop()
   }
 
