@@ -94,7 +94,7 @@ public struct Inspection: Sendable {
         guard let number = index.object(at: object.address), !goneNumbers.contains(number) else {
           return false
         }
-        let outcome = resolve(marking.fate(of: number), index, scan)
+        let outcome = resolve(marking.fate(of: number), index, laterIndex, scan)
         if let other = outcomes[object], other.rank >= outcome.rank { return true }
         outcomes[object] = outcome
         return true
@@ -127,11 +127,18 @@ public struct Inspection: Sendable {
     return try result.get()
   }
 
-  private static func resolve(_ fate: Marking.Fate, _ index: ObjectIndex, _ scan: ProcessScan) -> Outcome {
+  private static func resolve(
+    _ fate: Marking.Fate, _ index: ObjectIndex, _ later: ObjectIndex, _ scan: ProcessScan
+  ) -> Outcome {
     switch fate {
     case .unreachable: return .unreachable
     case .onlyFromLost(let number): return .onlyFromLost(index.objects[number])
     case .reachable(let holder):
+      // An object that has come since the first reading is no unknown memory.
+      if holder.source == .unknownHeap, let newer = later.object(at: holder.place) {
+        let object = holder.object.map { index.objects[$0] } ?? later.objects[newer]
+        return .reachable(Holder(object: object, source: .object, place: holder.place, thread: 0))
+      }
       let thread =
         holder.source == .register
         ? Int32(truncatingIfNeeded: holder.place >> 32)

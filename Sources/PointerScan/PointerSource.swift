@@ -15,6 +15,7 @@ public enum PointerSource: UInt8, Sendable, Hashable, CaseIterable {
   /// Another live object that drip knows, and of which nobody has asked what leads to it.
   case object
   /// Anonymous memory that belongs to no object that drip knows: objects from before the attach, freed blocks with
-  /// what is left in them, the allocator's own data, memory that the program has mapped itself.
+  /// what is left in them, the allocator's own data, which the C library's is taken for, memory that the program has
+  /// mapped itself.
   case unknownHeap
 }

@@ -69,9 +69,11 @@ public struct ScanPlan: Sendable, Hashable {
     }
     if isShared { return [region(mapping.start, mapping.end, .shared)] }
     if mapping.inode != 0 || isZeroedData(mapping, after: previous) {
-      var data = region(mapping.start, mapping.end, .data)
       let path = mapping.inode != 0 ? mapping.path : previous?.path ?? ""
-      data.isAllocators = path.hasSuffix("/libc.so.6") || path.contains("/libc-2.")
+      let isAllocators = path.hasSuffix("/libc.so.6") || path.contains("/libc-2.")
+      // Much of it is the allocator's, and may be left over: it must not pass for a variable that holds something.
+      var data = region(mapping.start, mapping.end, isAllocators ? .unknownHeap : .data)
+      data.isAllocators = isAllocators
       return [data]
     }
     if let thread = threads.first(where: { isStack(mapping, of: $0, after: previous, index) }) {

@@ -46,7 +46,9 @@ struct ConfirmTests {
 
   private static let options = ["--confirm", "--confirm-sites", "1000", "--max-stop", "10s"]
 
-  @Test("the demo's leak is still held: the list that holds it is named", arguments: [true, false])
+  @Test(
+    "the demo's leak is still held, by its own list; what the cache holds leads back to its variables",
+    arguments: [true, false])
   func demo(stops: Bool) throws {
     let server = try Child(DripBinary.workload("leaky_server"), ["2000", "0"])
     let drip = try DripBinary.attach(
@@ -62,8 +64,12 @@ struct ConfirmTests {
     #expect(session.reachable == session.inspected)
     #expect(session.holder?.kind == "object")
     #expect(session.holder?.name?.hasPrefix("session_create") == true)
+    // The newest sessions may have come after the first reading of the table, but they are known for what they are.
+    #expect(session.only_from_unknown_heap == 0)
     if stops {
-      #expect(session.holder?.text.hasSuffix("reached from `last_session` in leaky_server") == true)
+      let page = try #require(dump.reachability(in: "render_page"))
+      let names = ["buckets", "newest", "oldest"].map { "reached from `\($0)` in leaky_server" }
+      #expect(names.contains { page.holder?.text.hasSuffix($0) == true }, "\(page.holder?.text ?? "")")
     }
     server.stop()
   }

@@ -66,7 +66,7 @@ struct ScanPlanTests {
       7f0000005000-7f0000006000 rw-p 00000000 fe:00 13 /usr/lib/libc.so.6
       """, stack: 0, local: 0)
     #expect(
-      regions.map(\.source) == [.data, .data, .data, .unknownHeap, .shared, .data])
+      regions.map(\.source) == [.data, .data, .data, .unknownHeap, .shared, .unknownHeap])
     #expect(regions.map(\.ownPagesOnly) == [true, true, false, false, false, true])
     #expect(regions.map(\.isAllocators) == [false, false, false, false, false, true])
   }
