@@ -1,15 +1,17 @@
+public import LeakDetection
 public import Profile
 
 /// The stable machine format, described in docs/formats.md. Fields are added, never renamed or removed.
 public enum JSONReport {
   /// One object, with a newline at its end. The same profile gives the same text.
-  public static func render(_ profile: HeapProfile) -> String {
+  /// `reachability`: by the site's number what a search for pointers has found.
+  public static func render(_ profile: HeapProfile, reachability: [UInt32: Reachability] = [:]) -> String {
     var text = ""
-    value(profile).write(to: &text)
+    value(profile, reachability).write(to: &text)
     return text + "\n"
   }
 
-  private static func value(_ profile: HeapProfile) -> JSONValue {
+  private static func value(_ profile: HeapProfile, _ found: [UInt32: Reachability]) -> JSONValue {
     .object([
       ("drip", .string(profile.dripVersion)),
       ("capture", capture(profile.capture)),
@@ -42,7 +44,14 @@ public enum JSONReport {
           ("merged_sites", .signed(Int64(profile.view.mergedSites))),
         ])
       ),
-      ("sites", .array(profile.sites.map { site($0) })),
+      (
+        "sites",
+        .array(
+          profile.sites.map { one in
+            let reachability = Reachability.combined(one.ids.compactMap { found[$0] })
+            return site(one, after: [("reachability", reachability.map(ReachabilityJSON.value) ?? .null)])
+          })
+      ),
       ("mapped", profile.mapped.map(mapped) ?? .null),
     ])
   }
@@ -116,7 +125,9 @@ public enum JSONReport {
         + StackEnd.allCases.map { ($0.rawValue, .integer(stacks[$0])) })
   }
 
-  private static func site(_ site: Site, _ extra: [(String, JSONValue)] = []) -> JSONValue {
+  private static func site(
+    _ site: Site, _ extra: [(String, JSONValue)] = [], after: [(String, JSONValue)] = []
+  ) -> JSONValue {
     let sampled = site.sampled
     return .object(
       extra + [
@@ -129,7 +140,7 @@ public enum JSONReport {
         ("outstanding_bytes_error", .optional(sampled?.bytesError)),
         ("outstanding_count_error", .optional(sampled?.countError)),
         ("stack_end", .string(site.stackEnd.rawValue)), ("frames", .array(site.frames.map(frame))),
-      ])
+      ] + after)
   }
 
   private static func frame(_ frame: Frame) -> JSONValue {

@@ -1,3 +1,4 @@
+public import LeakDetection
 public import Profile
 
 /// How text is rendered.
@@ -21,7 +22,10 @@ public struct TextOptions: Sendable, Hashable {
 /// change; programs read the JSON.
 public enum TextReport {
   /// The sites in the order of the profile, then the sums.
-  public static func render(_ profile: HeapProfile, options: TextOptions = TextOptions()) -> String {
+  /// `reachability`: by the site's number what a search for pointers has found.
+  public static func render(
+    _ profile: HeapProfile, options: TextOptions = TextOptions(), reachability: [UInt32: Reachability] = [:]
+  ) -> String {
     let style = Style(color: options.color)
     var lines = [header(profile)]
     lines += profile.capture.filters.map { "only \(PlainText.clean($0))" }
@@ -33,6 +37,9 @@ public enum TextReport {
         heading += " · \(PlainText.clean(commands[site.pid] ?? "process")) (pid \(site.pid))"
       }
       lines.append(heading)
+      if let found = Reachability.combined(site.ids.compactMap { reachability[$0] }) {
+        lines.append("      " + style.bold(PlainText.clean(found.sentence)))
+      }
       lines += stack(site, options, style)
       lines.append("")
     }

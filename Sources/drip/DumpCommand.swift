@@ -26,6 +26,8 @@ struct Dump: AsyncParsableCommand {
 
   @OptionGroup(title: "View") var view: ViewOptions
 
+  @OptionGroup(title: "Lost objects") var confirm: ConfirmOptions
+
   @Option(help: "How long to watch (10s, 500ms, 5m).")
   var duration = TimeSpan(seconds: 10)
 
@@ -52,6 +54,9 @@ struct Dump: AsyncParsableCommand {
       throw ValidationError(
         "--older is not shorter than --duration: nothing that drip sees born can be that old; watch longer")
     }
+    if confirm.confirm, target.duty != nil {
+      throw ValidationError("--confirm must know of every free, which --duty does not see: leave one out")
+    }
   }
 
   func run() async throws {
@@ -59,6 +64,7 @@ struct Dump: AsyncParsableCommand {
     let session = try await Session.open(target, keepsEnded: true)
     let builder = ProfileBuilder(session)
     let (growth, ended) = try await watch(session, builder)
+    let confirmation = try await confirmation(session, builder, growth)
     // The end of the watch: stop counting, read once more, detach, and only then spend time on names.
     await session.capture.stop()
     try await session.finishChecks()
@@ -69,12 +75,28 @@ struct Dump: AsyncParsableCommand {
 
     var tracker = growth
     tracker.add(snapshot)
-    let profile = await builder.profile(
+    var profile = await builder.profile(
       snapshot, sort: sort, limit: top ?? (format == .text ? 20 : nil), isAgeFiltered: older != nil,
       // Who allocated and freed it all matters to alloc_space and to programs, not to a reader of text.
       includesIdle: format == .json || format == .pprof, growth: tracker.growthBytesPerSecond(),
       filters: filters, ended: ended, view: view.view)
-    try file.write(try render(profile, isTerminal: file.isTerminal))
+    profile.capture.notes += confirmation.notes
+    try file.write(try render(profile, confirmation.found, isTerminal: file.isTerminal))
+  }
+
+  /// Before the end of the watch: a free that nobody sees would look like a lost object.
+  private func confirmation(
+    _ session: Session, _ builder: ProfileBuilder, _ growth: GrowthTracker
+  ) async throws -> Confirmation {
+    var confirmation = Confirmation(session, builder, confirm)
+    guard confirm.confirm else { return confirmation }
+    let snapshot = try await session.capture.snapshot()
+    builder.note(snapshot)
+    let ranking = Ranking(
+      snapshot, by: sort, limit: confirm.confirmSites, isAgeFiltered: false, includesIdle: false,
+      growth: growth.growthBytesPerSecond())
+    try await confirmation.run(ranking.entries.map(\.site))
+    return confirmation
   }
 
   /// Waits for the end of the watch, reading a snapshot now and then so that growth can be told.
@@ -118,15 +140,18 @@ struct Dump: AsyncParsableCommand {
     return result
   }
 
-  private func render(_ profile: HeapProfile, isTerminal: Bool) throws -> [UInt8] {
+  private func render(
+    _ profile: HeapProfile, _ reachability: [UInt32: Reachability], isTerminal: Bool
+  ) throws -> [UInt8] {
     switch format {
     case .text:
       let color = isTerminal && !Environment.noColor
       var text = TextReport.render(
-        profile, options: TextOptions(color: color, showProcess: profile.processes.count > 1))
+        profile, options: TextOptions(color: color, showProcess: profile.processes.count > 1),
+        reachability: reachability)
       text += "\n" + Findings.summarise(profile: profile).joined(separator: "\n") + "\n"
       return Array(text.utf8)
-    case .json: return Array(JSONReport.render(profile).utf8)
+    case .json: return Array(JSONReport.render(profile, reachability: reachability).utf8)
     case .folded: return Array(FoldedReport.render(profile).utf8)
     case .pprof: return try PprofReport.render(profile)
     }
