@@ -97,7 +97,7 @@ let package = Package(
     tests("SymbolicationTests", ["Symbolication", "Profile"]),
     tests("PointerScanTests", ["PointerScan", "Profile", "Processes"]),
     tests("LeakDetectionTests", ["LeakDetection", "Profile"]),
-    tests("ReportsTests", ["Reports", "Profile", protobuf]),
+    tests("ReportsTests", ["Reports", "LeakDetection", "Profile", protobuf]),
     tests("CaptureTests", ["Capture", "CProbes", "Libbpf", "Profile", "Probes", "Processes"]),
     .testTarget(
       name: "LiveTests",

@@ -49,7 +49,7 @@ public enum JSONReport {
         .array(
           profile.sites.map { one in
             let reachability = Reachability.combined(one.ids.compactMap { found[$0] })
-            return site(one, after: [("reachability", reachability.map(ReachabilityJSON.value) ?? .null)])
+            return site(one, reachability: reachability)
           })
       ),
       ("mapped", profile.mapped.map(mapped) ?? .null),
@@ -126,7 +126,7 @@ public enum JSONReport {
   }
 
   private static func site(
-    _ site: Site, _ extra: [(String, JSONValue)] = [], after: [(String, JSONValue)] = []
+    _ site: Site, _ extra: [(String, JSONValue)] = [], reachability: Reachability? = nil
   ) -> JSONValue {
     let sampled = site.sampled
     return .object(
@@ -140,7 +140,8 @@ public enum JSONReport {
         ("outstanding_bytes_error", .optional(sampled?.bytesError)),
         ("outstanding_count_error", .optional(sampled?.countError)),
         ("stack_end", .string(site.stackEnd.rawValue)), ("frames", .array(site.frames.map(frame))),
-      ] + after)
+        ("reachability", reachability.map(ReachabilityJSON.value) ?? .null),
+      ])
   }
 
   private static func frame(_ frame: Frame) -> JSONValue {

@@ -82,7 +82,7 @@ struct StopTests {
       let stopper = try TargetStopper(pid: child.pid, seconds: 10)
       child.signal(SIGUSR1)
       stopper.release()
-      #expect(child.line() == "GOT")
+      try #require(child.line() == "GOT")
     }
     #expect(child.wait() == 7)
   }
