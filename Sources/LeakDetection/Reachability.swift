@@ -46,13 +46,16 @@ public struct Reachability: Sendable, Hashable {
     self.scannedBytes = scannedBytes
   }
 
-  /// Objects that the program cannot get at any more.
-  public var lost: Int { unreachable > 0 ? unreachable + onlyFromSuspects : 0 }
+  /// Objects that the program cannot get at any more. Rings are known only where the target stood still: then all known
+  /// objects are followed.
+  public var lost: Int { isStopped || unreachable > 0 ? unreachable + onlyFromSuspects : 0 }
 
   /// Enough objects are lost that it is no accident of the search, which takes under one live object in a thousand for
   /// a lost one: at least three, and one in a hundred. Looks at a target that runs on count if two agree.
   public var isProof: Bool { (isStopped || scans >= 2) && lost >= 3 && lost * 100 >= inspected }
 
   /// Enough were looked for, and all of them are held by something.
-  public var isHeld: Bool { inspected >= 20 && lost == 0 && reachable * 10 >= inspected * 9 }
+  public var isHeld: Bool {
+    inspected >= 20 && lost == 0 && (reachable - onlyFromUnknownHeap) * 10 >= inspected * 9
+  }
 }

@@ -4,14 +4,14 @@ public import Profile
 /// The stable machine format, described in docs/formats.md. Fields are added, never renamed or removed.
 public enum JSONReport {
   /// One object, with a newline at its end. The same profile gives the same text.
-  /// `reachability`: by the site's number what a search for pointers has found.
-  public static func render(_ profile: HeapProfile, reachability: [UInt32: Reachability] = [:]) -> String {
+  /// `judged`: what is thought of the sites.
+  public static func render(_ profile: HeapProfile, judged: SiteJudgements = SiteJudgements()) -> String {
     var text = ""
-    value(profile, reachability).write(to: &text)
+    value(profile, judged).write(to: &text)
     return text + "\n"
   }
 
-  private static func value(_ profile: HeapProfile, _ found: [UInt32: Reachability]) -> JSONValue {
+  private static func value(_ profile: HeapProfile, _ judged: SiteJudgements) -> JSONValue {
     .object([
       ("drip", .string(profile.dripVersion)),
       ("capture", capture(profile.capture)),
@@ -48,8 +48,7 @@ public enum JSONReport {
         "sites",
         .array(
           profile.sites.map { one in
-            let reachability = Reachability.combined(one.ids.compactMap { found[$0] })
-            return site(one, reachability: reachability)
+            site(one, reachability: judged.reachability(one), verdict: judged.verdict(one))
           })
       ),
       ("mapped", profile.mapped.map(mapped) ?? .null),
@@ -126,7 +125,8 @@ public enum JSONReport {
   }
 
   private static func site(
-    _ site: Site, _ extra: [(String, JSONValue)] = [], reachability: Reachability? = nil
+    _ site: Site, _ extra: [(String, JSONValue)] = [], reachability: Reachability? = nil,
+    verdict: Verdict? = nil
   ) -> JSONValue {
     let sampled = site.sampled
     return .object(
@@ -141,6 +141,7 @@ public enum JSONReport {
         ("outstanding_count_error", .optional(sampled?.countError)),
         ("stack_end", .string(site.stackEnd.rawValue)), ("frames", .array(site.frames.map(frame))),
         ("reachability", reachability.map(ReachabilityJSON.value) ?? .null),
+        ("verdict", verdict.map(VerdictJSON.value) ?? .null),
       ])
   }
 

@@ -56,9 +56,9 @@ struct ReachabilityReportTests {
   func reports() throws {
     var profile = Sample.profile()
     profile.sites[0].ids = [5, 6]
-    let text = TextReport.render(profile, reachability: [6: lost])
+    let text = TextReport.render(profile, judged: SiteJudgements(reachability: [6: lost]))
     #expect(text.contains("256 of 256 inspected objects are unreachable"))
-    let json = JSONReport.render(profile, reachability: [5: held])
+    let json = JSONReport.render(profile, judged: SiteJudgements(reachability: [5: held]))
     let object = try #require(
       try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any])
     let sites = try #require(object["sites"] as? [[String: Any]])
