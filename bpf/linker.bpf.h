@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
  *
  * The dynamic linker tells debuggers of every library that comes or goes by calling an empty function; drip listens,
- * too, so that it knows new code within a millisecond and not only when it looks next.
+ * too, so that it knows new code within some milliseconds and not only when it looks next.
  *
  * Attaches: a uprobe on _dl_debug_state of the process's dynamic linker, by multi or perf links.
  * Writes: a wake-up to user space, which then reads the memory map.
