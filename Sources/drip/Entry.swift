@@ -37,7 +37,7 @@ struct Drip: AsyncParsableCommand {
       drip attaches to a live process with eBPF, with no restart and no recompilation, counts outstanding \
       allocations per call stack inside the kernel, and detaches without a trace.
 
-      Exit codes: 0 done, 2 wrong usage, 3 could not attach, 4 could not write the result.
+      Exit codes: 0 done, 1 a finding that --fail-on names, 2 wrong usage, 3 could not attach, 4 could not write the result.
       """,
     version: "drip \(dripVersion)",
     subcommands: [Dump.self, Top.self, Doctor.self])
