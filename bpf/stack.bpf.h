@@ -189,7 +189,7 @@ __noinline int find_rule(struct drip_scratch *s, struct drip_process *p)
 		length = DRIP_MAPPINGS;
 	if (!length)
 		return -1;
-	for (int i = 0; i < 10; i++) {
+	for (int i = 0; i < 12; i++) {
 		if (length <= 1)
 			break;
 		__u32 half = length >> 1;

@@ -31,6 +31,7 @@
 #include "check.bpf.h"
 #include "record.bpf.h"
 #include "lifecycle.bpf.h"
+#include "linker.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 

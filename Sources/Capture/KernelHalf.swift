@@ -24,6 +24,7 @@ struct KernelHalf: ~Copyable {
   let rows: MappedArray
   private let regionEvents: BPFRing
   private let checks: BPFRing
+  private let wakeups: BPFRing
   /// Follow fork, exec and exit of the traced processes; empty where the kernel refused.
   private var lifecycle = Links()
 
@@ -53,7 +54,7 @@ struct KernelHalf: ~Copyable {
     if backend != .perf {
       for name in [
         "region_entered", "region_left", "call_enter", "call_leave", "free_enter", "inside", "usdt_alloc",
-        "usdt_free",
+        "usdt_free", "linker_changed",
       ] {
         try object.program(name).setAttachType(.uprobeMulti)
       }
@@ -75,8 +76,10 @@ struct KernelHalf: ~Copyable {
     let rows = try object.map("rows").mapped(writable: true)
     let regionEvents = try object.map("region_events").ring()
     let checks = try object.map("checks").ring()
+    let wakeups = try object.map("wakeups").ring()
     self.regionEvents = regionEvents
     self.checks = checks
+    self.wakeups = wakeups
     self.backend = backend
     self.layout = layout
     self.epochNanoseconds = epochNanoseconds
@@ -150,6 +153,17 @@ struct KernelHalf: ~Copyable {
     var path: String
     var pid: Int32
   }
+
+  /// Attaches the place where the dynamic linker tells of libraries.
+  borrowing func attachLinker(_ location: ProbeLocation, _ place: Place) throws(LibbpfError) -> Links {
+    try attach("linker_changed", [location], place)
+  }
+
+  /// Readable when the dynamic linker of a process has told of a library.
+  var wakeDescriptor: CInt { wakeups.descriptor }
+
+  /// Takes the wake-ups that are there.
+  borrowing func takeWakeups() throws(LibbpfError) { try wakeups.consume { _ in } }
 
   /// Attaches entries of functions that free.
   borrowing func attachFrees(_ locations: [ProbeLocation], _ place: Place) throws(LibbpfError) -> Links {

@@ -196,6 +196,9 @@ public actor LiveCapture {
     }
   }
 
+  /// Readable when code has come or gone in a process: `maintain` then sees it.
+  public var wakeDescriptor: CInt { kernel.wakeDescriptor }
+
   /// Some function is still on trial: a look soon is worth while.
   public var isOnTrial: Bool { traced.values.contains { $0.probes?.isOnTrial == true } }
 
@@ -207,6 +210,8 @@ public actor LiveCapture {
   /// called before each poll.
   public func maintain() -> [Change] {
     var changes: [Change] = []
+    // What is told from here on is another look's.
+    try? kernel.takeWakeups()
     let hadPending = library.hasPending
     if hadPending { library.install(into: kernel, isBeforeAttach: false) }
     for number in traced.keys.sorted() {
@@ -423,12 +428,17 @@ public actor LiveCapture {
     return stack
   }
 
-  /// Facts about this capture that a reader of its results should know.
   /// What the unwind tables of its files take.
   public var unwindFigures: UnwindFigures { library.figures }
 
+  /// Facts about this capture that a reader of its results should know.
   public var notes: [String] {
-    library.notes + probeNotes + traced.sorted { $0.key < $1.key }.flatMap { $0.value.probes?.notes ?? [] }
+    let ordered = traced.sorted { $0.key < $1.key }.map(\.value)
+    let cut = ordered.filter { $0.image.cut > 0 }.map {
+      "pid \($0.process.identity.pid): stacks end at \($0.image.cut) executable mappings, beyond the "
+        + "\(DRIP_MAPPINGS.rawValue) that drip keeps"
+    }
+    return library.notes + probeNotes + cut + ordered.flatMap { $0.probes?.notes ?? [] }
   }
 
   private func readStack(_ id: UInt32) -> CallStack {

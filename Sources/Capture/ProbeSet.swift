@@ -58,6 +58,10 @@ final class ProbeSet {
     kernel.trials.withMutableElements(drip_trial.self) { trials in
       for index in 0..<Int(DRIP_FUNCTIONS) { trials[firstTrial + index] = drip_trial() }
     }
+    if let linker = plan.linker {
+      let location = ProbeLocation(fileOffset: linker.fileOffset, cookie: UInt64(number) << 8)
+      base.add(try kernel.attachLinker(location, KernelHalf.Place(path: linker.path, pid: pid)))
+    }
     if let regions = plan.regions, options.domain.includesMappings {
       let locations = regions.sites.map { site in
         ProbeLocation(

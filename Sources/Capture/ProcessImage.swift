@@ -20,6 +20,9 @@ struct ProcessImage {
     self.slot = slot
   }
 
+  /// Mappings that found no room: stacks end there.
+  private(set) var cut = 0
+
   /// Reads the mappings and opens files not seen before. True if anything has changed.
   @discardableResult
   mutating func scan(_ library: inout UnwindLibrary) -> Bool {
@@ -41,7 +44,7 @@ struct ProcessImage {
   /// Writes the mapping table and an empty rule cache into the idle image, then makes it the active one. A walk
   /// under way goes on with the old one; walks remembered from it are void, since the generation is another.
   mutating func write(_ library: UnwindLibrary, _ kernel: borrowing KernelHalf, generation: UInt32) {
-    let entries = mappings.prefix(Int(DRIP_MAPPINGS)).map(library.entry)
+    let entries = fitting(library).map { $0.entry }
     let next = active ^ 1
     kernel.processes.withMutableBytes { start in
       let first = start + 2 * slot * Int(DRIP_PROCESS_BYTES)
@@ -56,6 +59,28 @@ struct ProcessImage {
       first.storeBytes(of: UInt32(next), toByteOffset: 4, as: UInt32.self)
     }
     active = next
+  }
+
+  /// The entries of the mappings, no more than there is room for. Where they are too many, neighbours without tables
+  /// become one: runtimes map their generated code in thousands of pieces, all of which follow frame pointers.
+  private mutating func fitting(_ library: UnwindLibrary) -> [(entry: drip_mapping, isBare: Bool)] {
+    var entries = mappings.map { mapping in
+      let entry = library.entry(mapping)
+      return (entry: entry, isBare: entry.page_count == 0)
+    }
+    cut = 0
+    guard entries.count > Int(DRIP_MAPPINGS) else { return entries }
+    var merged: [(entry: drip_mapping, isBare: Bool)] = []
+    for next in entries {
+      if next.isBare, let last = merged.indices.last, merged[last].isBare {
+        merged[last].entry.end = next.entry.end
+      } else {
+        merged.append(next)
+      }
+    }
+    entries = merged
+    cut = max(entries.count - Int(DRIP_MAPPINGS), 0)
+    return Array(entries.prefix(Int(DRIP_MAPPINGS)))
   }
 
   /// Nothing of it is in the kernel any more (a backend was given up).

@@ -34,6 +34,9 @@ public struct BPFRing: ~Copyable {
 
   deinit { ring_buffer__free(raw) }
 
+  /// Readable while there are records; for poll(2), and owned by the ring.
+  public var descriptor: CInt { ring_buffer__epoll_fd(raw) }
+
   /// Hands all records that are there to the body, in the order in which they were reserved; no more than `limit`,
   /// for new ones may come as fast as they are taken.
   public borrowing func consume(

@@ -9,6 +9,8 @@ public struct ProbePlan: Sendable, Hashable {
   public var usdt: [TracedFile]
   /// Where mapped memory is seen; nil if no C library's functions for it were found, or none were asked for.
   public var regions: RegionPlan?
+  /// Where the dynamic linker tells of libraries; nil without one.
+  public var linker: LinkerPlan?
   /// What a reader should know: other allocators in the process, functions that go unseen.
   public var notes: [String]
 
@@ -40,6 +42,7 @@ public struct ProbePlan: Sendable, Hashable {
     for index in files.indices { plan.files[index].path = paths[files[index].path] ?? files[index].path }
     for index in usdt.indices { plan.usdt[index].path = paths[usdt[index].path] ?? usdt[index].path }
     if let regions { plan.regions?.path = paths[regions.path] ?? regions.path }
+    if let linker { plan.linker?.path = paths[linker.path] ?? linker.path }
     return plan
   }
 

@@ -8,14 +8,14 @@ public struct Waiter: ~Copyable {
     case timeout
     case interrupted
     case targetExited
-    /// The descriptor that the owner has named is readable.
-    case woken
+    /// This one of the descriptors that the owner has named is readable.
+    case woken(CInt)
   }
 
   private let signals: CInt
   private var targets: [TargetProcess]
-  /// Ends a wait when it becomes readable.
-  public var wakeDescriptor: CInt?
+  /// Each ends a wait when it becomes readable.
+  public var wakeDescriptors: [CInt] = []
 
   /// Catches the signals that end a capture. To be called before the capture begins, so that none of them can
   /// kill drip with its probes in place.
@@ -41,13 +41,13 @@ public struct Waiter: ~Copyable {
         milliseconds = left <= 0 ? 0 : CInt(min(left * 1000 + 1, 1e9))
       }
       var descriptors = [pollfd(fd: signals, events: Int16(POLLIN), revents: 0)]
-      // A negative one is passed over.
-      descriptors.append(pollfd(fd: wakeDescriptor ?? -1, events: Int16(POLLIN), revents: 0))
+      descriptors += wakeDescriptors.map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
       descriptors += targets.map { pollfd(fd: $0.exitDescriptor, events: Int16(POLLIN), revents: 0) }
       guard poll(&descriptors, nfds_t(descriptors.count), milliseconds) >= 0 else { continue }
       if descriptors[0].revents != 0 { return .interrupted }
-      if descriptors[1].revents != 0 { return .woken }
-      if descriptors.dropFirst(2).contains(where: { $0.revents != 0 }) { return .targetExited }
+      let woken = descriptors[1...].prefix(wakeDescriptors.count).first { $0.revents != 0 }
+      if let woken { return .woken(woken.fd) }
+      if descriptors.dropFirst(1 + wakeDescriptors.count).contains(where: { $0.revents != 0 }) { return .targetExited }
       if let deadline, monotonicSeconds() >= deadline { return .timeout }
     }
   }

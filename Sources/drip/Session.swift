@@ -25,6 +25,9 @@ final class Session {
   /// Processes of the selection that could not be traced: not tried again and again.
   private var passedOver: Set<Int32> = []
   private var children: ChildFollower?
+  /// Seconds between two looks that the dynamic linker asks for.
+  private static let linkerPause = 0.002
+  private var nextLinkerLook = 0.0
   /// Nil unless stacks are to be checked.
   private let selfCheck: SelfCheck?
   /// Nil unless Python's functions are to be shown.
@@ -266,11 +269,21 @@ final class Session {
   ) async throws -> Waiter.Event {
     while true {
       waiter.watch(Array(running.values))
-      waiter.wakeDescriptor = children?.follower.descriptor
-      let event = waiter.wait(until: await nextLook(atLatest: latest))
-      guard event == .woken else { return event }
-      try await handleChildren()
-      if !hasTargets { return .targetExited }
+      let linker = await capture.wakeDescriptor
+      // Not again before this: a program that loads and unloads without end must not keep drip busy.
+      let isRested = monotonicSeconds() >= nextLinkerLook
+      waiter.wakeDescriptors = [children?.follower.descriptor, isRested ? linker : nil].compactMap { $0 }
+      var next = await nextLook(atLatest: latest)
+      if !isRested { next = min(next, nextLinkerLook) }
+      let event = waiter.wait(until: next)
+      guard case .woken(let descriptor) = event else { return event }
+      if descriptor == linker {
+        nextLinkerLook = monotonicSeconds() + Self.linkerPause
+        if !(try await look()) { return .targetExited }
+      } else {
+        try await handleChildren()
+        if !hasTargets { return .targetExited }
+      }
     }
   }
 

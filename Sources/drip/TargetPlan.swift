@@ -62,6 +62,7 @@ final class TargetPlan {
     }
     var plan = try ProbePlan.make(candidates: candidates)
     plan.regions = RegionPlan.make(candidates: candidates)
+    plan.linker = LinkerPlan.make(candidates: candidates)
     if plans.count >= Self.most { plans = [:] }
     plans[parts] = (plan, paths)
     return plan

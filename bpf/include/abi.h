@@ -82,7 +82,7 @@ enum {
 	DRIP_MEMO_BITS = 11,
 	DRIP_MEMOS = 1 << DRIP_MEMO_BITS, /* walks remembered */
 	DRIP_FUNCTIONS = 32,       /* functions of one process that may be probed from the inside */
-	DRIP_MAPPINGS = 512,       /* executable mappings a process may have; more use frame pointers */
+	DRIP_MAPPINGS = 2048,      /* executable mappings a process may have; beyond, stacks are cut */
 	DRIP_RULES = 16384,
 	DRIP_ROWS_PER_CHUNK = 1024,
 	DRIP_PC_CACHE = 4096,
