@@ -37,6 +37,28 @@ struct uprobe_task {
 	struct return_instance *return_instances;
 };
 
+struct super_block {
+	unsigned int s_dev;
+};
+
+struct inode {
+	unsigned long i_ino;
+	struct super_block *i_sb;
+};
+
+struct file {
+	struct inode *f_inode;
+};
+
+/* A mapping. */
+struct vm_area_struct {
+	unsigned long vm_start;
+	unsigned long vm_end;
+	unsigned long vm_flags;
+	unsigned long vm_pgoff; /* in pages */
+	struct file *vm_file;
+};
+
 /* A thread's number in each of the namespaces that it is in. */
 struct upid {
 	int nr;

@@ -42,13 +42,14 @@ static __always_inline __u32 site_of_stack(struct drip_scratch *s, __u32 process
 	if (!p || !m)
 		return DRIP_NO_SITE;
 	/* What Python runs is not told by the words of the stack. */
-	if (!python_on && memo_holds(m, s, process, p->generation)) {
+	s->changing = is_changing(process);
+	if (!python_on && !s->changing && memo_holds(m, s, process, p->generation)) {
 		site = m->site;
 		end = m->end;
 		if (m->misses)
 			m->misses = 0;
 	} else {
-		s->reads = python_on || !memo_wants(m) ? DRIP_NOT_REMEMBERED : 0;
+		s->reads = python_on || s->changing || !memo_wants(m) ? DRIP_NOT_REMEMBERED : 0;
 		walk(s, p, process);
 		is_walked = true;
 		site = site_of(s, process);
@@ -61,6 +62,8 @@ static __always_inline __u32 site_of_stack(struct drip_scratch *s, __u32 process
 		lose(DRIP_LOSS_TRUNCATED_STACKS);
 	else if (end == DRIP_END_UNREADABLE)
 		lose(DRIP_LOSS_UNREADABLE_STACKS);
+	else if (end == DRIP_END_UNMAPPED)
+		lose(DRIP_LOSS_UNMAPPED_STACKS);
 	return site;
 }
 

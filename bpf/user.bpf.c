@@ -31,7 +31,6 @@
 #include "check.bpf.h"
 #include "record.bpf.h"
 #include "lifecycle.bpf.h"
-#include "linker.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -39,6 +38,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define COOKIE_PROCESS(cookie) ((__u32)(cookie) >> 8 & 0xffff)
 #define COOKIE_FUNCTION(cookie) ((__u32)(cookie) >> 24)
 
+#include "linker.bpf.h"
 #include "regions.bpf.h"
 
 /* call_find, called: one state to the verifier instead of one a slot, for 2 ns. Its bounds need hiding from clang, which
