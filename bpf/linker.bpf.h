@@ -5,7 +5,7 @@
  *
  * Attaches: a uprobe on _dl_debug_state of the process's dynamic linker, by multi or perf links.
  * Reads: r_debug and the list of modules (<link.h>), in the target's memory, untrusted.
- * Writes: drip_linker of the process; a record for each new library, or an empty one, which wakes user space.
+ * Writes: drip_linker of the process; a record for each new library, or one without, which wakes user space.
  * Costs: two traps for each dlopen and dlclose; the first dlopen reads the list from its head, a word a module. */
 #ifndef DRIP_LINKER_BPF_H
 #define DRIP_LINKER_BPF_H
@@ -20,6 +20,7 @@ struct {
 #define DEBUG_STATE 24
 #define MODULE_BASE 0
 #define MODULE_NAME 8
+#define MODULE_DYNAMIC 16
 #define MODULE_NEXT 24
 
 static __always_inline __u64 user_word(__u64 address)
@@ -58,7 +59,47 @@ __noinline __u64 last_module(__u64 module)
 	return 0;
 }
 
-/* Tells of one module, or, without one, of a change. */
+/* Which file was last loaded at an address. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, DRIP_BASES);
+	__type(key, __u64);
+	__type(value, __u64);
+} bases SEC(".maps");
+
+/* Notes where a library lies, and whether another one has lain there before. */
+__noinline int note_base(__u64 module, __u32 process)
+{
+	struct drip_linker *linker = linker_of(process);
+	__u64 base = user_word(module + MODULE_BASE), end = user_word(module + MODULE_DYNAMIC);
+	__u64 key = object_key(base, process), file = file_at(base), *before;
+	bool is_other;
+
+	/* The dynamic section lies in the data, behind the code. */
+	if (!linker || !file || end < base)
+		return 0;
+	before = bpf_map_lookup_elem(&bases, &key);
+	is_other = before && *before != file;
+	if (!before || is_other)
+		bpf_map_update_elem(&bases, &key, &file, BPF_ANY);
+	if (!is_other)
+		return 0;
+	if (!linker->reused_end || linker->reused_begin > base)
+		linker->reused_begin = base;
+	if (linker->reused_end < end)
+		linker->reused_end = end;
+	return 0;
+}
+
+/* Wakes user space: something has changed. If there is no room it has been woken already. */
+static __always_inline void tell_of_change(__u32 process, __u32 change)
+{
+	struct drip_linker_event_head head = {.time = bpf_ktime_get_ns(), .process = process, .change = change};
+
+	bpf_ringbuf_output(&wakeups, &head, sizeof(head), BPF_RB_FORCE_WAKEUP);
+}
+
+/* Tells of one module. */
 __noinline int tell_of_module(__u64 module, __u32 process, __u32 change)
 {
 	struct drip_linker_event *event = bpf_ringbuf_reserve(&wakeups, sizeof(*event), 0);
@@ -67,16 +108,12 @@ __noinline int tell_of_module(__u64 module, __u32 process, __u32 change)
 		lose(DRIP_LOSS_LINKER_EVENTS);
 		return 0;
 	}
-	event->time = bpf_ktime_get_ns();
-	event->base = 0;
-	event->process = process;
-	event->change = change;
-	event->path[0] = 0;
-	if (module) {
-		event->base = user_word(module + MODULE_BASE);
-		if (bpf_probe_read_user_str(event->path, sizeof(event->path), (void *)user_word(module + MODULE_NAME)) < 0)
-			event->path[0] = 0;
-	}
+	event->head.time = bpf_ktime_get_ns();
+	event->head.base = user_word(module + MODULE_BASE);
+	event->head.process = process;
+	event->head.change = change;
+	if (bpf_probe_read_user_str(event->path, sizeof(event->path), (void *)user_word(module + MODULE_NAME)) < 0)
+		event->path[0] = 0;
 	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
 	return 0;
 }
@@ -92,11 +129,12 @@ __noinline __u64 tell_of_new(__u64 module, __u32 process, __u32 change)
 		if (!next)
 			break;
 		module = next;
+		note_base(module, process);
 		tell_of_module(module, process, change);
 		told += 1;
 	}
 	if (!told)
-		tell_of_module(0, process, change);
+		tell_of_change(process, change);
 	return told < DRIP_NEW_MODULES ? module : 0;
 }
 
@@ -124,7 +162,7 @@ int linker_changed(struct pt_regs *ctx)
 	} else if (before == DRIP_LINKER_ADD && linker->tail) {
 		linker->tail = tell_of_new(linker->tail, process, change);
 	} else {
-		tell_of_module(0, process, change);
+		tell_of_change(process, change);
 	}
 	return 0;
 }

@@ -566,6 +566,8 @@ __noinline int simple_steps(struct drip_scratch *s, struct drip_process *p)
  * verifier their sum, not their product. */
 __noinline int unwind_steps(struct drip_scratch *s, struct drip_process *p)
 {
+	if (!s)
+		return 1;
 	for (int i = 0; i < 16; i++) {
 		if (!s->changing && simple_steps(s, p))
 			continue;

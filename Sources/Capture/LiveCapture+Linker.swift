@@ -1,5 +1,7 @@
 import CProbes
 import Libbpf
+import Processes
+import Profile
 
 /// Libraries that come and go.
 extension LiveCapture {
@@ -9,11 +11,18 @@ extension LiveCapture {
   /// Readable when code has come or gone in a process: `maintain` then sees it.
   public var wakeDescriptor: CInt { kernel.wakeDescriptor }
 
-  /// Takes over what the dynamic linkers have told.
+  /// Takes over what the dynamic linkers have told, and opens the files that were loaded.
   func readLinkers() {
+    var told: [LoadedModule] = []
     // A failure leaves what is there for the next time.
-    try? kernel.forEachLinkerEvent { module in
-      if !module.path.isEmpty, loadedModules.count < Self.mostModules { loadedModules.append(module) }
+    try? kernel.forEachLinkerEvent { if !$0.path.isEmpty { told.append($0) } }
+    var seen: Set<String> = []
+    for module in told {
+      if loadedModules.count < Self.mostModules { loadedModules.append(module) }
+      guard let one = traced[module.process], module.path.first == UInt8(ascii: "/") else { continue }
+      let path = String(decoding: module.path, as: UTF8.self)
+      let rooted = "/proc/\(one.process.identity.pid)/root" + path
+      if seen.insert(rooted).inserted { library.open(path: rooted, as: path) }
     }
   }
 

@@ -38,7 +38,7 @@ public actor LiveCapture {
   public nonisolated var depth: Int { options.maxFrames }
   nonisolated let options: CaptureOptions
   private(set) var kernel: KernelHalf
-  private var library: UnwindLibrary
+  var library: UnwindLibrary
   private(set) var traced: [Int: Traced] = [:]
   private var nextNumber = 0
   private var generation: UInt32 = 0

@@ -13,10 +13,11 @@ public struct LoadedModule: Sendable, Hashable {
   /// As the target has it, hostile; empty if only something has changed.
   public var path: [UInt8]
 
-  /// A record of the ring buffer; nil if it is no whole one. The layout is that of `drip_linker_event`.
+  /// A record of the ring buffer; nil if it is no whole one. The layout is that of `drip_linker_event`, or of its head alone.
   static func read(_ record: UnsafeRawBufferPointer) -> LoadedModule? {
-    guard record.count >= MemoryLayout<drip_linker_event>.size else { return nil }
-    let path = record[24..<24 + Int(DRIP_PATH_BYTES)].prefix { $0 != 0 }
+    let head = MemoryLayout<drip_linker_event_head>.size
+    guard record.count >= head else { return nil }
+    let path = record[head..<min(record.count, head + Int(DRIP_PATH_BYTES))].prefix { $0 != 0 }
     return LoadedModule(
       process: Int(record.loadUnaligned(fromByteOffset: 16, as: UInt32.self)),
       nanoseconds: record.loadUnaligned(as: UInt64.self),

@@ -17,8 +17,8 @@ struct TableLayout: Sendable, Hashable {
   let processes: Int
   /// Bytes of the self-check's ring buffer: room for some 220 stacks between two polls, or none.
   let checks: Int
-  /// Bytes of the ring buffer in which dynamic linkers tell of libraries: some 230 between two looks.
-  let linkerEvents = 64 << 10
+  /// Bytes of the ring buffer in which dynamic linkers tell of libraries: some 900 between two looks.
+  let linkerEvents = 256 << 10
 
   init(options: CaptureOptions, cpus: Int, unwindRows: Int = 0, unwindPages: Int = 0) {
     let ways = Int(DRIP_WAYS)
@@ -58,7 +58,7 @@ struct TableLayout: Sendable, Hashable {
     // A hash map's bucket heads are there from the start: 16 bytes each.
     let overflowHeads = Self.powerOfTwo(atLeast: overflow) * 16
     return buckets * Int(DRIP_BUCKET_BYTES) + sites + frames + unwind + processes * perProcess
-      + working + overflowHeads + checks + linkerEvents + Int(DRIP_FILES) * 16
+      + working + overflowHeads + checks + linkerEvents + Int(DRIP_FILES) * 16 + Int(DRIP_BASES) * 80
   }
 
   static func powerOfTwo(atLeast value: Int) -> Int {

@@ -20,6 +20,12 @@ struct UnwindLibrary {
       deviceMinor = mapping.deviceMinor
       inode = mapping.inode
     }
+
+    /// As the mappings of a file show it, on file systems whose files have the same device for stat(2): not btrfs.
+    init(_ file: FileBytes.Identity) {
+      (deviceMajor, deviceMinor) = MemoryMap.parts(ofDevice: file.device)
+      inode = file.inode
+    }
   }
 
   private struct File {
@@ -77,6 +83,16 @@ struct UnwindLibrary {
       }
       files[id] = File(path: mapping.path, elf: elf, frames: frames)
     }
+  }
+
+  /// Opens a library that the dynamic linker has told of, by a path: it may be gone before its mapping is seen, and come
+  /// again.
+  mutating func open(path: String, as name: String) {
+    guard isEnabled, let bytes = try? FileBytes(path: path) else { return }
+    let id = FileID(bytes.identity)
+    guard files[id] == nil, !bare.contains(id), let elf = try? ELFFile(bytes) else { return }
+    let frames = CallFrameInfo(of: elf)
+    if frames.byteCount > 0 { files[id] = File(path: name, elf: elf, frames: frames) }
   }
 
   /// Compiles the files that wait, smallest first, and writes their tables; all of them, or as many as may hold up

@@ -92,6 +92,7 @@ enum {
 	DRIP_SCRATCH_PER_CPU = 4,
 	DRIP_FILES = 8192,         /* files with code that are found by their inode */
 	DRIP_PATH_BYTES = 256,
+	DRIP_BASES = 2048,         /* addresses at which libraries were loaded, for which it is known which */
 	DRIP_NEW_MODULES = 16,     /* modules told of for one dlopen; more only by looking */
 	DRIP_PAGE_BYTES = 4096,
 	DRIP_CHECK_PAGES = 9,      /* of a stack's copy: 32 KiB and what stands below in the first page */
@@ -309,6 +310,8 @@ struct drip_linker {
 	drip_u32 known;   /* the value of `changes` at which user space has looked; equal: the lists are right */
 	drip_u32 state;   /* enum drip_linker_state, the last */
 	drip_u32 reserved;
+	drip_u64 reused_begin; /* here one library has lain after another, so that addresses alone tell no stack */
+	drip_u64 reused_end;   /* 0: nowhere */
 };
 
 /* r_debug.r_state of <link.h>. */
@@ -318,12 +321,17 @@ enum drip_linker_state {
 	DRIP_LINKER_DELETE = 2,
 };
 
-/* A library that has come, or with an empty path only that something has changed. A record of a ring buffer. */
-struct drip_linker_event {
+/* Something has changed. A record of a ring buffer. */
+struct drip_linker_event_head {
 	drip_u64 time;    /* CLOCK_MONOTONIC, ns */
-	drip_u64 base;    /* l_addr: address in memory minus virtual address in the file */
+	drip_u64 base;    /* l_addr: address in memory minus virtual address in the file; 0 without a library */
 	drip_u32 process;
 	drip_u32 change;  /* of drip_linker.changes */
+};
+
+/* A library has come. */
+struct drip_linker_event {
+	struct drip_linker_event_head head;
 	drip_u8 path[DRIP_PATH_BYTES]; /* as the target wrote it, terminated */
 };
 
@@ -490,7 +498,7 @@ _Static_assert(sizeof(struct drip_rule) == 8, "drip_rule");
 _Static_assert(sizeof(struct drip_page) == 8, "drip_page");
 _Static_assert(sizeof(struct drip_file_key) == 16, "drip_file_key");
 _Static_assert(sizeof(struct drip_file) == 16, "drip_file");
-_Static_assert(sizeof(struct drip_linker) == 32, "drip_linker");
+_Static_assert(sizeof(struct drip_linker) == 48, "drip_linker");
 _Static_assert(sizeof(struct drip_linker_event) == 24 + DRIP_PATH_BYTES, "drip_linker_event");
 _Static_assert(sizeof(struct drip_mapping) == 32, "drip_mapping");
 _Static_assert(sizeof(struct drip_frame_block) == 128, "drip_frame_block");
