@@ -5,6 +5,7 @@
 #   make          build build/drip
 #   make test-kernels  the tests of other kernels: Debian's 6.1 and 6.12, in qemu
 #   make bench    paired benchmarks into docs/benchmarks.md (QUICK=1 for a short run)
+#   make evaluate  how good the suspicions are, into docs/detection-evaluation.md (about six minutes)
 #   make format   rewrite the sources by .swift-format;  make lint checks them
 #   make docs     man pages and shell completions into build/
 #   make install  PREFIX=/usr/local
@@ -35,7 +36,7 @@ TEST_PACKAGES := redis-server redis-tools nginx-light postgresql postgresql-cont
 SWIFT_FLAGS := --static-swift-stdlib
 QUIET := $(if $(V),,--quiet)
 
-.PHONY: all drip bpf bpf-other workloads demo test check-format lint format bench docs install install-build install-test clean
+.PHONY: all drip bpf bpf-other workloads demo test check-format lint format bench evaluate docs install install-build install-test clean
 all: drip
 
 drip: install-build bpf
@@ -79,6 +80,11 @@ include Benchmarks/build.mk
 
 bench: drip bench-tools
 	$(Q)python3 Benchmarks/bench.py --drip build/drip $(if $(QUICK),--quick) $(BENCH_FLAGS)
+
+# The same file on every run; the CPU time of a verdict is printed.
+evaluate:
+	$(Q)$(SWIFT) build $(QUIET) -c release --product drip-evaluate
+	$(Q)"$$($(SWIFT) build -c release --show-bin-path)/drip-evaluate" docs/detection-evaluation.md $(EVALUATE_FLAGS)
 
 docs: drip
 	$(Q)mkdir -p build/completions

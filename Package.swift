@@ -75,6 +75,19 @@ let package = Package(
       path: "Benchmarks/symbols",
       swiftSettings: house),
 
+    // Simulated programs with known leaks, and what judges detectors by them: for tests and `make evaluate` only.
+    .target(
+      name: "DetectionLab", dependencies: ["Profile"], path: "Benchmarks/DetectionLab", swiftSettings: house),
+    .executableTarget(
+      name: "drip-evaluate", dependencies: ["DetectionLab", "LeakDetection", "Profile"],
+      path: "Benchmarks/evaluate", swiftSettings: house),
+    tests("DetectionLabTests", ["DetectionLab", "Profile"]),
+    .executableTarget(
+      name: "detection-bench",
+      dependencies: ["LeakDetection", "Capture", "Probes", "Processes", "Binaries", "Profile"],
+      path: "Benchmarks/detection",
+      swiftSettings: house),
+
     tests("ProfileTests", ["Profile"]),
     tests("LibbpfTests", ["Libbpf", "CProbes"]),
     tests("BinariesTests", ["Binaries", "Profile"]),
@@ -85,7 +98,8 @@ let package = Package(
     tests("ReportsTests", ["Reports", "Profile", protobuf]),
     tests("CaptureTests", ["Capture", "CProbes", "Libbpf", "Profile", "Probes", "Processes"]),
     .testTarget(
-      name: "LiveTests", dependencies: ["Profile", "Binaries", "Capture", "Probes", "Processes"],
+      name: "LiveTests",
+      dependencies: ["Profile", "Binaries", "Capture", "Probes", "Processes", "LeakDetection"],
       path: "Tests/Live", swiftSettings: house),
     tests("GuestTests", []),
   ],

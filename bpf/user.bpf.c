@@ -40,6 +40,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #include "linker.bpf.h"
 #include "regions.bpf.h"
+#include "linker.bpf.h"
 
 /* call_find, called: one state to the verifier instead of one a slot, for 2 ns. Its bounds need hiding from clang, which
  * knows them and would leave out the checks that the verifier wants. */

@@ -202,6 +202,9 @@ public actor LiveCapture {
     }
   }
 
+  /// Readable when code has come or gone in a process: `maintain` then sees it.
+  public var wakeDescriptor: CInt { kernel.wakeDescriptor }
+
   /// Some function is still on trial: a look soon is worth while.
   public var isOnTrial: Bool { traced.values.contains { $0.probes?.isOnTrial == true } }
 
@@ -365,8 +368,8 @@ public actor LiveCapture {
   }
 
   /// The counters of every site, now. `olderThan` (seconds) limits the aged sums to objects that have lived
-  /// at least so long.
-  public func snapshot(olderThan: Double = 0) throws(LibbpfError) -> Snapshot {
+  /// at least so long; `cohorts` asks for outstanding objects by birth, of any age.
+  public func snapshot(olderThan: Double = 0, cohorts: Bool = false) throws(LibbpfError) -> Snapshot {
     let now = monotonicNanoseconds()
     let shift = UInt64(DRIP_BIRTH_SHIFT)
     let nowUnits = (now - kernel.epochNanoseconds) >> shift
@@ -377,8 +380,14 @@ public actor LiveCapture {
     } else {
       latest = .max
     }
+    let elapsed = Double(now - startNanoseconds) / 1e9
+    let rows =
+      cohorts
+      ? CohortRows(
+        siteCapacity: kernel.layout.sites, start: (startNanoseconds - kernel.epochNanoseconds) >> shift,
+        elapsed: elapsed, sampling: options.sampling) : nil
     var scan = LiveTableScan(
-      siteCapacity: kernel.layout.sites, latestBirth: latest, sampling: options.sampling)
+      siteCapacity: kernel.layout.sites, latestBirth: latest, sampling: options.sampling, cohorts: rows)
     scan.add(buckets: kernel.live)
     try kernel.forEachOverflow { scan.add(size: $0.size, site: Int($0.site), birth: $0.birth) }
 
@@ -399,11 +408,12 @@ public actor LiveCapture {
     let losses = readLosses()
     try readRegions()
     return Snapshot(
-      elapsedSeconds: Double(now - startNanoseconds) / 1e9, sites: result, mapped: mapped(nowUnits),
+      elapsedSeconds: elapsed, sites: result, mapped: mapped(nowUnits),
       losses: losses,
       table: TableUse(
         live: scan.total, liveCapacity: UInt64(kernel.layout.maxLive), sites: UInt64(result.count),
-        siteCapacity: UInt64(capacity), bytes: UInt64(tableBytes)))
+        siteCapacity: UInt64(capacity), bytes: UInt64(tableBytes)),
+      cohorts: scan.cohorts?.cohorts)
   }
 
   /// What a site's slot and its objects in the table say. Sampled counters are in small fractions of an object.

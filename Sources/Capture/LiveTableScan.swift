@@ -17,8 +17,14 @@ struct LiveTableScan {
   /// With sampling, what each site's kept objects tell, and how surely; empty otherwise.
   private(set) var estimates: [SampledTotal]
 
+  /// Objects by birth, whatever their age; nil if nobody asked.
+  private(set) var cohorts: CohortRows?
+
   /// `latestBirth`: younger objects are left out of counts and bytes.
-  init(siteCapacity: Int, latestBirth: UInt32, sampling: ByteSampling = .everything) {
+  init(
+    siteCapacity: Int, latestBirth: UInt32, sampling: ByteSampling = .everything, cohorts: CohortRows? = nil
+  ) {
+    self.cohorts = cohorts
     count = Array(repeating: 0, count: siteCapacity)
     bytes = count
     oldestBirth = Array(repeating: .max, count: siteCapacity)
@@ -55,6 +61,7 @@ struct LiveTableScan {
     guard site < count.count else { return }
     total &+= 1
     if birth < oldestBirth[site] { oldestBirth[site] = birth }
+    cohorts?.add(size: size, site: site, birth: birth)
     guard birth <= latestBirth else { return }
     found[site] = true
     guard !sampling.isOn else { return estimates[site].add(size: size, sampling) }

@@ -37,6 +37,16 @@ public struct BirthCohorts: Sendable, Hashable {
     self.rows = rows
   }
 
+  /// The row of a site; nil if nothing of it is outstanding.
+  public func row(of site: UInt32) -> Row? {
+    var (low, high) = (0, rows.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if rows[middle].site < site { low = middle + 1 } else { high = middle }
+    }
+    return low < rows.count && rows[low].site == site ? rows[low] : nil
+  }
+
   /// The narrowest bins of `base` seconds, doubled as often as needed, that hold a watch of `elapsed` seconds.
   public static func width(elapsed: Double, base: Double = 0.5) -> Double {
     var width = base

@@ -41,7 +41,11 @@ struct TrialTests {
   }
 
   /// The allocators of a program that has no other than its C library's.
-  private static func plan(for target: TargetProcess) throws -> ProbePlan {
+  static func plan(for target: TargetProcess) throws -> ProbePlan {
+    try ProbePlan.make(candidates: candidates(for: target))
+  }
+
+  static func candidates(for target: TargetProcess) throws -> [PlanCandidate] {
     let pid = target.identity.pid
     var candidates: [PlanCandidate] = []
     for module in MemoryMap.modules(try MemoryMap.read(pid: pid)) where module.isExecutable {
@@ -52,7 +56,7 @@ struct TrialTests {
           path: module.path, displayPath: module.path, images: try AllocatorImage.images(in: elf), elf: elf,
           isExecutable: module.path == target.identity.executable))
     }
-    return try ProbePlan.make(candidates: candidates)
+    return candidates
   }
 
   /// Takes another register for the size or the result at every site; returns how many were changed. The stack

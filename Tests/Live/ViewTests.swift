@@ -49,8 +49,10 @@ struct ViewTests {
   }
 
   /// Frames called `descend` in the deepest stack of a program that goes so deep.
-  private func descents(of depth: Int, _ options: [String]) throws -> (count: Int, end: String, frames: Int) {
-    let program = try Child(DripBinary.workload("pairs"), ["100", "1", "\(depth)"])
+  private func descents(
+    of depth: Int, _ options: [String], program name: String = "pairs"
+  ) throws -> (count: Int, end: String, frames: Int) {
+    let program = try Child(DripBinary.workload(name), ["100", "1", "\(depth)"])
     try #require(program.waitForLine { $0 == "READY" } != nil)
     let drip = try DripBinary.attach(
       ["dump", "-p", "\(program.pid)", "--duration", "120s", "--format", "json"] + options)
@@ -65,7 +67,18 @@ struct ViewTests {
     return (deepest.functions.count { $0 == "descend" }, deepest.end, deepest.modules.count)
   }
 
-  @Test("deep stacks are whole: 240 calls by default, 490 when asked for; deeper ones are cut where --depth says")
+  @Test(
+    "whole stacks through code that only .debug_frame, only .sframe or only its frame pointers tell about",
+    arguments: ["pairs_debug_frame", "pairs_sframe", "pairs_frame_pointers"])
+  func sources(program: String) throws {
+    let found = try descents(of: 40, [], program: program)
+    #expect(found.count == 41)
+    #expect(found.frames > 41)
+    #expect(found.end == "complete")
+  }
+
+  @Test(
+    "deep stacks are whole: 240 calls by default, 490 when asked for; deeper ones are cut where --depth says")
   func deep() throws {
     let usual = try descents(of: 240, [])
     #expect(usual.count == 241)
