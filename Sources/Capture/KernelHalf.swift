@@ -159,17 +159,6 @@ struct KernelHalf: ~Copyable {
     var pid: Int32
   }
 
-  /// Attaches the place where the dynamic linker tells of libraries.
-  borrowing func attachLinker(_ location: ProbeLocation, _ place: Place) throws(LibbpfError) -> Links {
-    try attach("linker_changed", [location], place)
-  }
-
-  /// Readable when the dynamic linker of a process has told of a library.
-  var wakeDescriptor: CInt { wakeups.descriptor }
-
-  /// Takes the wake-ups that are there.
-  borrowing func takeWakeups() throws(LibbpfError) { try wakeups.consume { _ in } }
-
   /// Attaches entries of functions that free.
   borrowing func attachFrees(_ locations: [ProbeLocation], _ place: Place) throws(LibbpfError) -> Links {
     try attach("free_enter", locations, place)

@@ -202,9 +202,6 @@ public actor LiveCapture {
     }
   }
 
-  /// Readable when code has come or gone in a process: `maintain` then sees it.
-  public var wakeDescriptor: CInt { kernel.wakeDescriptor }
-
   /// Some function is still on trial: a look soon is worth while.
   public var isOnTrial: Bool { traced.values.contains { $0.probes?.isOnTrial == true } }
 
