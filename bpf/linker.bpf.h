@@ -22,6 +22,7 @@ struct {
 #define MODULE_NAME 8
 #define MODULE_DYNAMIC 16
 #define MODULE_NEXT 24
+#define MODULE_PREVIOUS 32
 
 static __always_inline __u64 user_word(__u64 address)
 {
@@ -153,9 +154,9 @@ int linker_changed(struct pt_regs *ctx)
 		bpf_probe_read_user(&state, sizeof(state), (void *)(linker->debug + DEBUG_STATE));
 	linker->state = state;
 	if (state == DRIP_LINKER_ADD) {
-		__u64 from = linker->tail;
-
-		linker->tail = last_module(from ? from : user_word(linker->debug + DEBUG_MAP));
+		/* The one that comes may be in the list already; telling of one too many does no harm. */
+		if (!linker->tail)
+			linker->tail = user_word(last_module(user_word(linker->debug + DEBUG_MAP)) + MODULE_PREVIOUS);
 	} else if (state == DRIP_LINKER_DELETE) {
 		/* What was last may be gone afterwards. */
 		linker->tail = 0;

@@ -421,6 +421,37 @@ static __always_inline bool simple_step(struct drip_scratch *s, struct drip_proc
 	return true;
 }
 
+/* A pc that is not in the list of mappings: the rule as rule_now says, HIDDEN if it was a return probe's address and
+ * the true one has taken its place, or ENDED. */
+#define HIDDEN (-4)
+#define ENDED (-5)
+
+__noinline int not_listed(struct drip_scratch *s, struct drip_process *p)
+{
+	int index;
+
+	if (!s || !p)
+		return ENDED;
+	if (s->pc != s->hidden_pc && unhide(s)) {
+		s->hidden_pc = s->pc;
+		return HIDDEN;
+	}
+	index = rule_now(s, p);
+	if (index == NOT_KNOWN_YET) {
+		/* The stacks of two callers are no one stack because they end at one place. */
+		add_to_identity(s, s->sp);
+		s->end = DRIP_END_UNMAPPED;
+		return ENDED;
+	}
+	if (index != -1)
+		return index;
+	/* Outside of all code: what led here was not a return address. */
+	if (s->count > 1 + (python_on ? s->marked : 0))
+		s->count -= 1;
+	s->end = DRIP_END_BROKEN;
+	return ENDED;
+}
+
 /* One frame. 0 to go on, 1 when the walk has ended (s->end says how). */
 __noinline int unwind_step(struct drip_scratch *s, struct drip_process *p)
 {
@@ -437,24 +468,12 @@ __noinline int unwind_step(struct drip_scratch *s, struct drip_process *p)
 		index = cached & 0xffff;
 	} else {
 		index = s->changing ? -1 : find_rule(s, p);
-		if (index == -1 && p->mapping_count) {
-			if (s->pc != s->hidden_pc && unhide(s)) {
-				s->hidden_pc = s->pc;
-				return 0;
-			}
-			index = rule_now(s, p);
-		}
-		if (index == NOT_KNOWN_YET) {
-			s->end = DRIP_END_UNMAPPED;
+		if (index == -1 && p->mapping_count)
+			index = not_listed(s, p);
+		if (index == HIDDEN)
+			return 0;
+		if (index < -2)
 			return 1;
-		}
-		if (index == -1 && p->mapping_count) {
-			/* A pc outside of every executable mapping: what led here was not a return address. */
-			if (s->count > 1 + (python_on ? s->marked : 0))
-				s->count -= 1;
-			s->end = DRIP_END_BROKEN;
-			return 1;
-		}
 		if (index < 0)
 			return step_by_frame_pointer(s);
 	}

@@ -135,7 +135,7 @@ struct UnwindLibrary {
   func linkerDebug(_ mappings: [MemoryMapping]) -> UInt64? {
     for mapping in mappings {
       guard let id = FileID(mapping), let file = files[id], file.elf.soname?.hasPrefix("ld") == true,
-        let symbol = try? file.elf.symbols(named: ["_r_debug"])["_r_debug"],
+        let symbol = try? file.elf.symbols(named: ["_r_debug"], isData: true)["_r_debug"],
         let address = file.elf.address(ofFileOffset: mapping.fileOffset)
       else { continue }
       return mapping.start &- address &+ symbol.address
