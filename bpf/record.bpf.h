@@ -36,25 +36,20 @@ static __always_inline __u32 site_of_stack(struct drip_scratch *s, __u32 process
 {
 	struct drip_process *p = process_image(process);
 	struct drip_memo *m = memo_of(s, process);
-	struct drip_linker *linker;
 	__u32 site, end;
 	bool is_walked = false;
 
 	if (!p || !m)
 		return DRIP_NO_SITE;
 	/* What Python runs is not told by the words of the stack. */
-	linker = linker_of(process);
-	s->changing = linker && linker->changes != linker->known;
-	if (!python_on && !s->changing && memo_holds(m, s, process, p->generation)) {
+	if (!python_on && memo_holds(m, s, process, p->generation)) {
 		site = m->site;
 		end = m->end;
 		if (m->misses)
 			m->misses = 0;
 	} else {
-		s->reads = python_on || s->changing || !memo_wants(m) ? DRIP_NOT_REMEMBERED : 0;
+		s->reads = python_on || !memo_wants(m) ? DRIP_NOT_REMEMBERED : 0;
 		walk(s, p, process);
-		if (linker && linker->reused_end)
-			identify_files(s, linker->reused_begin, linker->reused_end);
 		is_walked = true;
 		site = site_of(s, process);
 		end = s->end;

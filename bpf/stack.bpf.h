@@ -481,7 +481,7 @@ __noinline int unwind_step(struct drip_scratch *s, struct drip_process *p)
 	rule = bpf_map_lookup_elem(&rules, &slot);
 	if (!rule)
 		return step_by_frame_pointer(s);
-	/* While mappings change, what is true now is not what the cache is for. */
+	/* Not while mappings change: what is true now is not what the cache is for. */
 	if (!s->changing)
 		*cache_entry(p, pc) = cache_word(pc, rule, slot);
 	__s64 offset = rule->cfa_off;
@@ -571,7 +571,7 @@ unreadable:
 /* Six simple frames; 0 if there were fewer. */
 __noinline int simple_steps(struct drip_scratch *s, struct drip_process *p)
 {
-	if (!s || !p)
+	if (!s || !p || s->changing)
 		return 0;
 	/* A loop in the code, too: at its head the verifier finds that it has been there. */
 #pragma clang loop unroll(disable)
@@ -585,10 +585,8 @@ __noinline int simple_steps(struct drip_scratch *s, struct drip_process *p)
  * verifier their sum, not their product. */
 __noinline int unwind_steps(struct drip_scratch *s, struct drip_process *p)
 {
-	if (!s)
-		return 1;
 	for (int i = 0; i < 16; i++) {
-		if (!s->changing && simple_steps(s, p))
+		if (simple_steps(s, p))
 			continue;
 		if (unwind_step(s, p))
 			return 1;
@@ -652,6 +650,9 @@ __noinline int walk(struct drip_scratch *s, struct drip_process *p, __u32 proces
 	s->lr = 0;
 	s->pc = s->start_pc - 1;
 	s->most = max_frames;
+	s->changing = is_changing(process);
+	if (s->changing)
+		s->reads = DRIP_NOT_REMEMBERED;
 	if (python_on)
 		s->most += python_frames(s, process);
 	if (push_frame(s, s->start_pc))
@@ -659,6 +660,7 @@ __noinline int walk(struct drip_scratch *s, struct drip_process *p, __u32 proces
 	for (int i = 0; i < DRIP_FRAMES; i += 16)
 		if (unwind_steps(s, p))
 			break;
+	identify_files(s, process);
 	if (python_on && s->python_frame && s->end == DRIP_END_COMPLETE)
 		s->end = DRIP_END_TRUNCATED;
 	return 0;

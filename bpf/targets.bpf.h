@@ -56,6 +56,14 @@ static __always_inline __u32 linker_changes(__u32 process)
 	return linker ? linker->changes : 0;
 }
 
+/* Whether libraries come or go that user space has not looked at. */
+static __always_inline bool is_changing(__u32 process)
+{
+	struct drip_linker *linker = linker_of(process);
+
+	return linker && linker->changes != linker->known;
+}
+
 static __always_inline struct drip_trial *trial_of(__u32 process, __u32 function)
 {
 	__u32 index = (process & process_mask) * DRIP_FUNCTIONS + function;

@@ -26,11 +26,11 @@ enum bpf_func_id___view {
 	BPF_FUNC_find_vma___view = 180,
 };
 
+#define CAN_FIND bpf_core_enum_value_exists(enum bpf_func_id___view, BPF_FUNC_find_vma___view)
+
 struct found_mapping {
 	struct drip_file_key file;
 	__u64 start; /* minus the offset in the file; of a mapping without a file 0 */
-	__u64 begin;
-	__u64 end;
 	__u32 is_code;
 	__u32 has_file;
 };
@@ -39,23 +39,27 @@ static long look_at_mapping(struct task_struct *task, struct vm_area_struct *vma
 {
 	struct file *file = BPF_CORE_READ(vma, vm_file);
 
-	found->begin = BPF_CORE_READ(vma, vm_start);
-	found->end = BPF_CORE_READ(vma, vm_end);
 	found->is_code = BPF_CORE_READ(vma, vm_flags) & MAPPING_EXECUTABLE;
 	if (file) {
 		found->has_file = 1;
-		found->start = found->begin - (BPF_CORE_READ(vma, vm_pgoff) << 12);
+		found->start = BPF_CORE_READ(vma, vm_start) - (BPF_CORE_READ(vma, vm_pgoff) << 12);
 		found->file.inode = BPF_CORE_READ(file, f_inode, i_ino);
 		found->file.device = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
 	}
 	return 0;
 }
 
-static __always_inline long find_mapping(__u64 address, struct found_mapping *found)
+/* What is mapped at an address; 0, or an errno below 0. A function of its own: two need it. */
+__noinline int find_mapping(__u64 address, struct found_mapping *out)
 {
-	if (!bpf_core_enum_value_exists(enum bpf_func_id___view, BPF_FUNC_find_vma___view))
+	struct found_mapping found = {};
+	long result;
+
+	if (!out || !CAN_FIND)
 		return -1;
-	return bpf_find_vma(bpf_get_current_task_btf(), address, look_at_mapping, found, 0);
+	result = bpf_find_vma(bpf_get_current_task_btf(), address, look_at_mapping, &found, 0);
+	*out = found;
+	return result;
 }
 
 /* The file mapped at an address, as one number; 0 if there is none. */
@@ -68,43 +72,55 @@ __noinline __u64 file_at(__u64 address)
 	return found.file.inode ^ (__u64)found.file.device << 40;
 }
 
-/* The same for four frames from one on, as part of the stack's identity. */
-__noinline int identify_four(struct drip_scratch *s, __u64 begin, __u64 end, __u32 from)
+/* Makes the file of one frame part of the stack's identity, if the frame is where one library has lain after another. */
+__noinline int identify_frame(struct drip_scratch *s, __u64 begin, __u64 end, __u32 n)
+{
+	__u64 address;
+
+	if (!s || n >= DRIP_FRAMES)
+		return 0;
+	address = s->frame[n];
+	if (address > begin && address <= end)
+		add_to_identity(s, file_at(address - 1));
+	return 0;
+}
+
+/* The same for eight frames from one on. */
+__noinline int identify_eight(struct drip_scratch *s, __u64 begin, __u64 end, __u32 from)
 {
 	if (!s)
 		return 0;
-	for (__u32 i = 0; i < 4; i++) {
+	for (__u32 i = 0; i < 8; i++) {
 		__u32 n = from + i;
-		__u64 address;
 
-		if (n >= s->count || n >= DRIP_FRAMES)
+		if (n >= s->count)
 			return 0;
-		address = s->frame[n & (DRIP_FRAMES - 1)];
-		if (address > begin && address <= end)
-			add_to_identity(s, file_at(address - 1));
+		identify_frame(s, begin, end, n);
 	}
 	return 0;
 }
 
 /* Where one library has lain after another, the file is part of what tells a stack; for the innermost 64 frames. */
-__noinline int identify_files(struct drip_scratch *s, __u64 begin, __u64 end)
+__noinline int identify_files(struct drip_scratch *s, __u32 process)
 {
-	for (__u32 i = 0; i < 64; i += 4)
-		identify_four(s, begin, end, i);
+	struct drip_linker *linker = linker_of(process);
+
+	if (!linker || !linker->reused_end)
+		return 0;
+	for (__u32 i = 0; i < 64; i += 8)
+		identify_eight(s, linker->reused_begin, linker->reused_end, i);
 	return 0;
 }
 
 /* As find_rule, by what is mapped at s->pc now: the rule's index, -1 if there is no code, -2 if the frame pointer is to
  * be followed, or NOT_KNOWN_YET. */
-__noinline int rule_now(struct drip_scratch *s, struct drip_process *p)
+static __always_inline int rule_now(struct drip_scratch *s, struct drip_process *p)
 {
 	struct found_mapping found = {};
 	struct drip_file *file;
 	long result;
 
-	if (!s || !p)
-		return -1;
-	if (!bpf_core_enum_value_exists(enum bpf_func_id___view, BPF_FUNC_find_vma___view))
+	if (!CAN_FIND)
 		return s->changing ? find_rule(s, p) : -1;
 	result = find_mapping(s->pc, &found);
 	if (result == -2 /* ENOENT */)
