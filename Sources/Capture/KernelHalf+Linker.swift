@@ -21,7 +21,8 @@ extension KernelHalf {
   /// until `linkerIsKnown`.
   borrowing func followLinker(_ slot: Int, debug: UInt64) {
     linkers.withMutableElements(drip_linker.self) {
-      $0[slot] = drip_linker(debug: debug, tail: 0, changes: 1, known: 0, state: 0, reserved: 0, reused_begin: 0, reused_end: 0)
+      $0[slot] = drip_linker(
+        debug: debug, tail: 0, changes: 1, known: 0, state: 0, reserved: 0, reused_begin: 0, reused_end: 0)
     }
   }
 

@@ -47,7 +47,9 @@ public struct Waiter: ~Copyable {
       if descriptors[0].revents != 0 { return .interrupted }
       let woken = descriptors[1...].prefix(wakeDescriptors.count).first { $0.revents != 0 }
       if let woken { return .woken(woken.fd) }
-      if descriptors.dropFirst(1 + wakeDescriptors.count).contains(where: { $0.revents != 0 }) { return .targetExited }
+      if descriptors.dropFirst(1 + wakeDescriptors.count).contains(where: { $0.revents != 0 }) {
+        return .targetExited
+      }
       if let deadline, monotonicSeconds() >= deadline { return .timeout }
     }
   }

@@ -24,3 +24,9 @@ void module_allocate(int count)
 	for (int i = 0; i < count; i++)
 		*(void *volatile *)NAMED(_block)(SIZE) = NULL;
 }
+
+/* As libraries calls it. */
+void plugin_allocate(void)
+{
+	module_allocate(1);
+}
