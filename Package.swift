@@ -59,12 +59,14 @@ let package = Package(
     module("Symbolication", ["Profile", "Processes", "Binaries", "CElfutils", "CSymbolShims"]),
     module(
       "Capture", ["Profile", "Libbpf", "CProbes", "Probes", "Processes", "Binaries"]),
+    module("PointerScan", ["Profile", "Processes"]),
     module("LeakDetection", ["Profile"]),
     module("Reports", ["Profile", "LeakDetection", "CZlib", protobuf]),
     .executableTarget(
       name: "drip",
       dependencies: [
-        "Capture", "Symbolication", "LeakDetection", "Reports", "Processes", "Probes", "Binaries", "Libbpf",
+        "Capture", "Symbolication", "LeakDetection", "PointerScan", "Reports", "Processes", "Probes",
+        "Binaries", "Libbpf",
         "Profile", argumentParser,
       ],
       swiftSettings: house),
@@ -94,12 +96,13 @@ let package = Package(
     tests("ProcessesTests", ["Processes", "Profile"]),
     tests("ProbesTests", ["Probes", "Binaries", "Profile"]),
     tests("SymbolicationTests", ["Symbolication", "Profile"]),
+    tests("PointerScanTests", ["PointerScan", "Profile", "Processes"]),
     tests("LeakDetectionTests", ["LeakDetection", "Profile"]),
-    tests("ReportsTests", ["Reports", "Profile", protobuf]),
+    tests("ReportsTests", ["Reports", "LeakDetection", "Profile", protobuf]),
     tests("CaptureTests", ["Capture", "CProbes", "Libbpf", "Profile", "Probes", "Processes"]),
     .testTarget(
       name: "LiveTests",
-      dependencies: ["Profile", "Binaries", "Capture", "Probes", "Processes", "LeakDetection"],
+      dependencies: ["Profile", "Binaries", "Capture", "PointerScan", "Probes", "Processes", "LeakDetection"],
       path: "Tests/Live", swiftSettings: house),
     tests("GuestTests", []),
   ],

@@ -277,8 +277,13 @@ struct KernelHalf: ~Copyable {
 
   /// Visits what overflowed the live table's buckets.
   borrowing func forEachOverflow(_ body: (drip_object) -> Void) throws(LibbpfError) {
-    try object.map("overflow").forEachEntry(keySize: MemoryLayout<UInt64>.size) { _, value in
-      body(value.loadUnaligned(as: drip_object.self))
+    try forEachOverflow { _, object in body(object) }
+  }
+
+  /// The same with the keys, as in drip_bucket.
+  borrowing func forEachOverflow(_ body: (UInt64, drip_object) -> Void) throws(LibbpfError) {
+    try object.map("overflow").forEachEntry(keySize: MemoryLayout<UInt64>.size) { key, value in
+      body(key.loadUnaligned(as: UInt64.self), value.loadUnaligned(as: drip_object.self))
     }
   }
 

@@ -190,6 +190,14 @@ public actor LiveCapture {
     return (nextNumber..<min(nextNumber + capacity, 1 << 16)).first { !taken.contains($0 & (capacity - 1)) }
   }
 
+  /// A process is there, runs the program that it ran when it was added, and its calls are counted at this moment.
+  func isCounted(_ number: Int) -> Bool {
+    guard let one = traced[number], one.state == .running, !one.isPurged, !one.process.hasExited else {
+      return false
+    }
+    return kernel.target(one.slot).state == DRIP_STATE_ON.rawValue
+  }
+
   /// Seconds since counting began.
   public var elapsedSeconds: Double { Double(monotonicNanoseconds() - startNanoseconds) / 1e9 }
 

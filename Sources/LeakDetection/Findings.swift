@@ -6,17 +6,44 @@ public enum Findings {
   private static let floorBytesPerSecond = 4096.0 / 3600
 
   /// A verdict, the site with the most growth, and what the watch cannot tell. Lines without newlines.
-  public static func summarise(profile: HeapProfile) -> [String] {
+  public static func summarise(profile: HeapProfile, judged: SiteJudgements = SiteJudgements()) -> [String] {
     guard profile.totals.allocs > 0 else { return ["Nothing was allocated while drip watched."] }
+    if let lines = suspects(profile, judged) { return lines + doubt(profile) }
     let watched = Quantities.age(profile.capture.seconds)
     guard profile.sites.isEmpty || profile.sites.contains(where: { $0.growthBytesPerSecond != nil }) else {
       return ["\(watched) are too short to tell growth from the ebb and flow of a busy program."]
     }
-    var lines = verdict(profile, watched)
-    if profile.losses.total > 0 {
-      lines.append("  Not every call was counted (see the losses): these figures may be off.")
+    return verdict(profile, watched) + doubt(profile)
+  }
+
+  private static func doubt(_ profile: HeapProfile) -> [String] {
+    profile.losses.total > 0
+      ? ["  Not every call was counted (see the losses): these figures may be off."] : []
+  }
+
+  /// The gravest of the call sites that are leaks, or likely to be; nil if none is.
+  private static func suspects(_ profile: HeapProfile, _ judged: SiteJudgements) -> [String]? {
+    let all = profile.sites.compactMap { site in judged.verdict(site).map { (site: site, verdict: $0) } }
+      .filter { $0.verdict.level >= .likely }.sorted { Verdict.isGraver($0.verdict, $1.verdict) }
+    guard let gravest = all.first else { return nil }
+    let leaks = all.count { $0.verdict.level == .leak }
+    let others = all.count - leaks
+    var parts: [String] = []
+    if leaks > 0 {
+      parts.append(leaks == 1 ? "one call site leaks" : "\(Quantities.count(UInt64(leaks))) call sites leak")
     }
-    return lines
+    if others > 0 {
+      let many =
+        leaks > 0
+        ? "\(Quantities.count(UInt64(others))) more"
+        : "\(Quantities.count(UInt64(others))) call \(others == 1 ? "site" : "sites")"
+      parts.append("\(many) likely \(others == 1 ? "leaks" : "leak")")
+    }
+    let text = parts.joined(separator: ", ")
+    return [
+      text.prefix(1).uppercased() + text.dropFirst() + (all.count > 1 ? "; the gravest:" : ":"),
+      "  \(CallSite.name(gravest.site.frames)): \(gravest.verdict.words[0])",
+    ]
   }
 
   private static func verdict(_ profile: HeapProfile, _ watched: String) -> [String] {

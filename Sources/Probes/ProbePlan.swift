@@ -52,6 +52,14 @@ public struct ProbePlan: Sendable, Hashable {
     files.filter { file in !earlier.files.contains { $0.displayPath == file.displayPath } }
   }
 
+  /// Whether a plan may be another one with this file than without it.
+  public static func depends(on candidate: PlanCandidate) -> Bool {
+    if candidate.isExecutable || candidate.isLibc || !candidate.images.isEmpty { return true }
+    if LinkerPlan.make(candidates: [candidate]) != nil { return true }
+    if (try? USDTPlan.make(elf: candidate.elf)).flatMap(\.self) != nil { return true }
+    return !AllocatorImage.unfollowedFunctions(calledBy: candidate.elf).isEmpty
+  }
+
   /// The entry points of all files.
   public var sites: [ProbeSite] { files.flatMap(\.sites) }
 

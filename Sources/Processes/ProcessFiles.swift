@@ -51,6 +51,34 @@ enum ProcessFiles {
   /// The numbers of a process's threads, as far as they can be read.
   static func threads(_ pid: Int32) -> [Int32] { ProcFile.numbers(in: "/proc/\(pid)/task") }
 
+  private static func stat(_ thread: Int32, of pid: Int32) -> ProcessStat? {
+    (try? ProcFile.read("/proc/\(pid)/task/\(thread)/stat", limit: 65_536)).flatMap { ProcessStat($0) }
+  }
+
+  /// Whether a thread has ended, though it may still be listed.
+  static func hasEnded(_ thread: Int32, of pid: Int32) -> Bool {
+    stat(thread, of: pid)?.isZombie ?? true
+  }
+
+  /// Whether a thread sleeps so that not even a signal wakes it.
+  static func isUninterruptible(_ thread: Int32, of pid: Int32) -> Bool {
+    stat(thread, of: pid)?.state == UInt8(ascii: "D")
+  }
+
+  /// Whether a signal waits for a thread that it has a handler for and does not block. True if that cannot be told.
+  static func hasSignalToHandle(_ thread: Int32, of pid: Int32) -> Bool {
+    guard let status = try? ProcFile.read("/proc/\(pid)/task/\(thread)/status", limit: 65_536) else {
+      return true
+    }
+    func mask(_ name: String) -> UInt64? {
+      ProcFile.field(name, in: status).flatMap { UInt64($0, radix: 16) }
+    }
+    guard let own = mask("SigPnd"), let shared = mask("ShdPnd"), let blocked = mask("SigBlk"),
+      let caught = mask("SigCgt")
+    else { return true }
+    return (own | shared) & ~blocked & caught != 0
+  }
+
   /// The process that traces this one; 0 for none.
   static func tracer(of pid: Int32) -> Int32? {
     guard let status = try? ProcFile.read("/proc/\(pid)/status", limit: 65_536) else { return nil }

@@ -146,12 +146,15 @@ public struct Site: Sendable, Hashable {
   public var stackEnd: StackEnd
   /// How sure the outstanding figures are; nil if they are exact.
   public var sampled: SampledOutstanding?
+  /// The slots of the sites that it is, see `SiteCounts.id`: several where stacks are shown as one.
+  public var ids: [UInt32]
 
   public init(
     pid: Int32, outstandingBytes: UInt64, outstandingCount: UInt64, allocs: UInt64, frees: UInt64,
     allocatedBytes: UInt64, oldestSeconds: Double? = nil, growthBytesPerSecond: Double? = nil,
-    frames: [Frame], stackEnd: StackEnd = .complete, sampled: SampledOutstanding? = nil
+    frames: [Frame], stackEnd: StackEnd = .complete, sampled: SampledOutstanding? = nil, ids: [UInt32] = []
   ) {
+    self.ids = ids
     self.pid = pid
     self.outstandingBytes = outstandingBytes
     self.outstandingCount = outstandingCount

@@ -146,6 +146,7 @@ public struct ViewSummary: Sendable, Hashable {
 extension Site {
   /// Adds up what two stacks did that are shown as one.
   mutating func add(_ other: Site) {
+    ids += other.ids
     outstandingBytes &+= other.outstandingBytes
     outstandingCount &+= other.outstandingCount
     allocs &+= other.allocs

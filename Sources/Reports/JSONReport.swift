@@ -1,15 +1,17 @@
+public import LeakDetection
 public import Profile
 
 /// The stable machine format, described in docs/formats.md. Fields are added, never renamed or removed.
 public enum JSONReport {
   /// One object, with a newline at its end. The same profile gives the same text.
-  public static func render(_ profile: HeapProfile) -> String {
+  /// `judged`: what is thought of the sites.
+  public static func render(_ profile: HeapProfile, judged: SiteJudgements = SiteJudgements()) -> String {
     var text = ""
-    value(profile).write(to: &text)
+    value(profile, judged).write(to: &text)
     return text + "\n"
   }
 
-  private static func value(_ profile: HeapProfile) -> JSONValue {
+  private static func value(_ profile: HeapProfile, _ judged: SiteJudgements) -> JSONValue {
     .object([
       ("drip", .string(profile.dripVersion)),
       ("capture", capture(profile.capture)),
@@ -42,7 +44,13 @@ public enum JSONReport {
           ("merged_sites", .signed(Int64(profile.view.mergedSites))),
         ])
       ),
-      ("sites", .array(profile.sites.map { site($0) })),
+      (
+        "sites",
+        .array(
+          profile.sites.map { one in
+            site(one, reachability: judged.reachability(one), verdict: judged.verdict(one))
+          })
+      ),
       ("mapped", profile.mapped.map(mapped) ?? .null),
     ])
   }
@@ -116,7 +124,10 @@ public enum JSONReport {
         + StackEnd.allCases.map { ($0.rawValue, .integer(stacks[$0])) })
   }
 
-  private static func site(_ site: Site, _ extra: [(String, JSONValue)] = []) -> JSONValue {
+  private static func site(
+    _ site: Site, _ extra: [(String, JSONValue)] = [], reachability: Reachability? = nil,
+    verdict: Verdict? = nil
+  ) -> JSONValue {
     let sampled = site.sampled
     return .object(
       extra + [
@@ -129,6 +140,8 @@ public enum JSONReport {
         ("outstanding_bytes_error", .optional(sampled?.bytesError)),
         ("outstanding_count_error", .optional(sampled?.countError)),
         ("stack_end", .string(site.stackEnd.rawValue)), ("frames", .array(site.frames.map(frame))),
+        ("reachability", reachability.map(ReachabilityJSON.value) ?? .null),
+        ("verdict", verdict.map(VerdictJSON.value) ?? .null),
       ])
   }
 

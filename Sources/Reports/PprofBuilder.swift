@@ -1,3 +1,4 @@
+import LeakDetection
 import Profile
 
 /// Numbers strings, functions, mappings and locations as they come.
@@ -50,7 +51,7 @@ struct PprofBuilder {
     if let frame { _ = mapping(frame) }
   }
 
-  mutating func add(_ site: Site) {
+  mutating func add(_ site: Site, _ verdict: Verdict? = nil) {
     var sample = Perftools_Profiles_Sample()
     sample.value = [site.allocs, site.allocatedBytes, site.outstandingCount, site.outstandingBytes]
       .map { Int64(clamping: $0) }
@@ -75,6 +76,12 @@ struct PprofBuilder {
       end.key = string("stack_end")
       end.str = string(site.stackEnd.rawValue)
       sample.label.append(end)
+    }
+    if let verdict {
+      var level = Perftools_Profiles_Label()
+      level.key = string("verdict")
+      level.str = string(verdict.level.rawValue)
+      sample.label.append(level)
     }
     message.sample.append(sample)
   }

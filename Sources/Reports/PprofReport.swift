@@ -1,3 +1,4 @@
+public import LeakDetection
 public import Profile
 import SwiftProtobuf
 
@@ -5,10 +6,12 @@ import SwiftProtobuf
 /// pprof, Pyroscope and Parca expect.
 public enum PprofReport {
   /// The same profile gives the same bytes.
-  public static func render(_ profile: HeapProfile) throws(ReportError) -> [UInt8] {
+  public static func render(_ profile: HeapProfile, judged: SiteJudgements = SiteJudgements())
+    throws(ReportError) -> [UInt8]
+  {
     var builder = PprofBuilder()
     builder.addExecutable(of: profile)
-    for site in profile.sites { builder.add(site) }
+    for site in profile.sites { builder.add(site, judged.verdict(site)) }
     let bytes: [UInt8]
     do {
       bytes = try builder.finish(profile).serializedBytes()

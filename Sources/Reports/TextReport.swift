@@ -1,3 +1,4 @@
+public import LeakDetection
 public import Profile
 
 /// How text is rendered.
@@ -21,7 +22,10 @@ public struct TextOptions: Sendable, Hashable {
 /// change; programs read the JSON.
 public enum TextReport {
   /// The sites in the order of the profile, then the sums.
-  public static func render(_ profile: HeapProfile, options: TextOptions = TextOptions()) -> String {
+  /// `judged`: what is thought of the sites.
+  public static func render(
+    _ profile: HeapProfile, options: TextOptions = TextOptions(), judged: SiteJudgements = SiteJudgements()
+  ) -> String {
     let style = Style(color: options.color)
     var lines = [header(profile)]
     lines += profile.capture.filters.map { "only \(PlainText.clean($0))" }
@@ -33,6 +37,7 @@ public enum TextReport {
         heading += " · \(PlainText.clean(commands[site.pid] ?? "process")) (pid \(site.pid))"
       }
       lines.append(heading)
+      lines += judgement(site, judged, style)
       lines += stack(site, options, style)
       lines.append("")
     }
@@ -40,6 +45,20 @@ public enum TextReport {
     if let mapped = profile.mapped { lines += self.mapped(mapped, options, style) }
     lines += TextFooter.render(profile, style)
     return lines.joined(separator: "\n") + "\n"
+  }
+
+  /// A verdict that says something, or else what a search has found.
+  private static func judgement(_ site: Site, _ judged: SiteJudgements, _ style: Style) -> [String] {
+    if let verdict = judged.verdict(site), verdict.level >= .watch {
+      let level =
+        verdict.level >= .likely ? style.red(verdict.level.rawValue) : style.bold(verdict.level.rawValue)
+      let rest = [verdict.basis, verdict.refutation].compactMap { $0 }.map {
+        "      " + style.dim(PlainText.clean($0))
+      }
+      return ["      \(level): " + PlainText.clean(verdict.sentence)] + rest
+    }
+    guard let found = judged.reachability(site) else { return [] }
+    return ["      " + style.bold(PlainText.clean(found.sentence))]
   }
 
   /// Mapped memory has a heading and sums of its own: most of it is what allocators hand out.

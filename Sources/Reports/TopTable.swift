@@ -1,16 +1,20 @@
+public import LeakDetection
 public import Profile
 
 /// One reading of `drip top`: a header, and one line a call site.
 public enum TopTable {
   private static let columns = [
-    ("OUTSTANDING", 11), ("OBJECTS", 10), ("GROWTH", 13), ("OLDEST", 12), ("ALLOCS", 12), ("FREES", 12),
+    ("OUTSTANDING", 11), ("OBJECTS", 10), ("GROWTH", 13), ("VERDICT", 10), ("OLDEST", 12), ("ALLOCS", 12),
+    ("FREES", 12),
     // Only where there are several processes to tell apart.
     ("PID", 8),
   ]
 
   /// At most `rows` sites, in the order of the profile. No line is longer than `width`, so that none wraps, and
   /// there are at most `rows + 5` lines: the caller fits them to the terminal.
-  public static func render(_ profile: HeapProfile, rows: Int, color: Bool, width: Int) -> String {
+  public static func render(
+    _ profile: HeapProfile, rows: Int, color: Bool, width: Int, judged: SiteJudgements = SiteJudgements()
+  ) -> String {
     let style = Style(color: color)
     let width = max(width, 40)
     let isGrave = profile.losses.total > 0
@@ -22,7 +26,9 @@ public enum TopTable {
       style.bold(PlainText.clip(row(columns.prefix(columnCount).map(\.0), "CALL SITE"), to: width)),
     ]
     let shown = profile.sites.prefix(max(rows, 0))
-    lines += shown.map { PlainText.clip(row(Array(cells($0).prefix(columnCount)), path($0)), to: width) }
+    lines += shown.map {
+      PlainText.clip(row(Array(cells($0, judged).prefix(columnCount)), path($0)), to: width)
+    }
     let hidden = profile.omittedSites + profile.sites.count - shown.count
     if hidden > 0 {
       lines.append(style.dim("… \(Wording.counted(UInt64(hidden), "more call site"))"))
@@ -62,10 +68,11 @@ public enum TopTable {
     return text + (facts.isEmpty ? "" : "   notes: \(list(facts))")
   }
 
-  private static func cells(_ site: Site) -> [String] {
+  private static func cells(_ site: Site, _ judged: SiteJudgements) -> [String] {
     [
       Quantities.bytes(site.outstandingBytes), Quantities.count(site.outstandingCount),
-      site.growthBytesPerSecond.map(Quantities.rate) ?? "-", site.oldestSeconds.map(Quantities.age) ?? "-",
+      site.growthBytesPerSecond.map(Quantities.rate) ?? "-", judged.verdict(site)?.level.rawValue ?? "-",
+      site.oldestSeconds.map(Quantities.age) ?? "-",
       Quantities.count(site.allocs), Quantities.count(site.frees), "\(site.pid)",
     ]
   }

@@ -139,6 +139,22 @@ public final class Symbolizer {
     }
   }
 
+  /// Finds the file to whose data an address belongs, and where in it that is. The file may be unreadable.
+  func withFile<Value>(ofDataAt address: UInt64, _ body: (SymbolFile?, String, UInt64) -> Value) -> Value? {
+    // The nearest file's mapping at or below the address, with nothing but anonymous memory between.
+    let below = history.current.last { $0.mapping.start <= address && $0.mapping.filePath != nil }
+    guard let mapping = below?.mapping else { return nil }
+    drip_file_guard_enter()
+    defer { drip_file_guard_leave() }
+    guard let module = module(of: mapping) else { return nil }
+    guard let file = module.file else {
+      return address < mapping.end ? body(nil, module.path, address) : nil
+    }
+    let location = file.virtualAddress(of: mapping.start, in: mapping) &+ (address - mapping.start)
+    guard file.segments.contains(where: { location &- $0.address < $0.size }) else { return nil }
+    return body(file, module.path, location)
+  }
+
   /// The file of a mapping, opened now if it was not before; nil for memory without a file.
   private func module(of mapping: SymbolMapping) -> Module? {
     if let known = opened[mapping] { return known }

@@ -35,7 +35,8 @@ struct DoctorCheck {
     let oneTrap = await capture.oneTrapFunctions(of: 0).sorted()
     await capture.detach()
     let losses = try await capture.snapshot().losses
-    return DoctorCheck(checks: check.figures(losses), oneTrap: oneTrap, notes: await capture.notes,
+    return DoctorCheck(
+      checks: check.figures(losses), oneTrap: oneTrap, notes: await capture.notes,
       tables: await capture.unwindFigures)
   }
 }

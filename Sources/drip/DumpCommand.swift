@@ -14,6 +14,21 @@ enum DumpFormat: String, ExpressibleByArgument, CaseIterable {
 
 extension SortKey: ExpressibleByArgument {}
 
+/// What `--fail-on` may ask for.
+enum FailLevel: String, ExpressibleByArgument, CaseIterable {
+  case leak
+  case likely
+
+  var level: Verdict.Level { self == .leak ? .leak : .likely }
+}
+
+extension Array {
+  /// Those that satisfy the condition, and the others; both in order.
+  fileprivate func divided(by condition: (Element) -> Bool) -> (matching: [Element], others: [Element]) {
+    (filter(condition), filter { !condition($0) })
+  }
+}
+
 struct Dump: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Watch a process for a while and print every stack with outstanding memory.",
@@ -25,6 +40,8 @@ struct Dump: AsyncParsableCommand {
   @OptionGroup var target: TargetOptions
 
   @OptionGroup(title: "View") var view: ViewOptions
+
+  @OptionGroup(title: "Lost objects") var confirm: ConfirmOptions
 
   @Option(help: "How long to watch (10s, 500ms, 5m).")
   var duration = TimeSpan(seconds: 10)
@@ -45,6 +62,10 @@ struct Dump: AsyncParsableCommand {
   @Option(name: [.short, .long], help: "Write to a file instead of standard output.")
   var output: String?
 
+  @Option(
+    help: "Exit with code 1 if a call site's verdict is at least this: leak or likely.")
+  var failOn: FailLevel?
+
   func validate() throws {
     guard duration.seconds > 0 else { throw ValidationError("--duration must be more than 0") }
     if let top, top < 1 { throw ValidationError("-n must be at least 1") }
@@ -52,59 +73,83 @@ struct Dump: AsyncParsableCommand {
       throw ValidationError(
         "--older is not shorter than --duration: nothing that drip sees born can be that old; watch longer")
     }
+    if confirm.confirm, target.duty != nil {
+      throw ValidationError("--confirm must know of every free, which --duty does not see: leave one out")
+    }
   }
 
   func run() async throws {
     let file = try OutputFile(path: output)
     let session = try await Session.open(target, keepsEnded: true)
     let builder = ProfileBuilder(session)
-    let (growth, ended) = try await watch(session, builder)
+    var suspicions = Suspicions(session)
+    let ended = try await watch(session, builder, &suspicions)
+    let confirmation = try await confirmation(session, builder, &suspicions)
     // The end of the watch: stop counting, read once more, detach, and only then spend time on names.
     await session.capture.stop()
     try await session.finishChecks()
-    let snapshot = try await lastSnapshot(session.capture)
+    let snapshot = try await suspicions.snapshot(older: older?.seconds ?? 0, isLast: true)
+    let verdicts = suspicions.verdicts(confirmation.found)
     builder.refreshMappings()
     await session.detach()
     Waiter.releaseSignals()
 
-    var tracker = growth
-    tracker.add(snapshot)
-    let profile = await builder.profile(
+    var profile = await builder.profile(
       snapshot, sort: sort, limit: top ?? (format == .text ? 20 : nil), isAgeFiltered: older != nil,
       // Who allocated and freed it all matters to alloc_space and to programs, not to a reader of text.
-      includesIdle: format == .json || format == .pprof, growth: tracker.growthBytesPerSecond(),
+      includesIdle: format == .json || format == .pprof, growth: suspicions.growthBytesPerSecond,
       filters: filters, ended: ended, view: view.view)
-    try file.write(try render(profile, isTerminal: file.isTerminal))
+    profile.capture.notes += confirmation.notes + suspicions.processSentences
+    let judged = SiteJudgements(verdicts: verdicts, reachability: confirmation.found)
+    try file.write(try render(profile, judged, isTerminal: file.isTerminal))
+    if let failOn, verdicts.values.contains(where: { $0.level >= failOn.level }) {
+      throw Failure(.findings, "")
+    }
+  }
+
+  /// Before the end of the watch: a free that nobody sees would look like a lost object.
+  private func confirmation(
+    _ session: Session, _ builder: ProfileBuilder, _ suspicions: inout Suspicions
+  ) async throws -> Confirmation {
+    var confirmation = Confirmation(session, builder, confirm)
+    guard confirm.confirm else { return confirmation }
+    let snapshot = try await suspicions.snapshot(isLast: true)
+    builder.note(snapshot)
+    let ranking = Ranking(
+      snapshot, by: sort, limit: nil, isAgeFiltered: false, includesIdle: false,
+      growth: suspicions.growthBytesPerSecond)
+    // Suspects first, then what the reader will look at.
+    let verdicts = suspicions.verdicts()
+    let (suspects, others) = ranking.entries.map(\.site).divided(by: {
+      (verdicts[$0.id]?.level ?? .steady) >= .watch
+    })
+    try await confirmation.run(Array((suspects + others).prefix(confirm.confirmSites)))
+    return confirmation
   }
 
   /// Waits for the end of the watch, reading a snapshot now and then so that growth can be told.
-  private func watch(_ session: Session, _ builder: ProfileBuilder) async throws -> (GrowthTracker, String?) {
+  private func watch(
+    _ session: Session, _ builder: ProfileBuilder, _ suspicions: inout Suspicions
+  ) async throws -> String? {
     var waiter = Waiter()
     let end = monotonicSeconds() + duration.seconds
     // Often enough to see the later half of a short watch, and never more than once a second.
     let step = min(max(duration.seconds / 20, 0.1), 1)
-    var tracker = GrowthTracker()
     var next = monotonicSeconds()
     while true {
       let isLeft = try await session.look()
       builder.refreshMappings()
-      if !isLeft { return (tracker, "target exited") }
-      if monotonicSeconds() >= end { return (tracker, nil) }
+      if !isLeft { return "target exited" }
+      if monotonicSeconds() >= end { return nil }
       if monotonicSeconds() >= next {
-        let snapshot = try await session.capture.snapshot()
-        builder.note(snapshot)
-        tracker.add(snapshot)
+        builder.note(try await suspicions.snapshot())
         next = monotonicSeconds() + step
       }
       if try await session.wait(&waiter, until: min(next, end)) == .interrupted {
         _ = try await session.look()
-        return (tracker, "interrupted")
+        return "interrupted"
       }
     }
-  }
-
-  private func lastSnapshot(_ capture: LiveCapture) async throws -> Snapshot {
-    try await capture.snapshot(olderThan: older?.seconds ?? 0)
   }
 
   private var filters: [String] {
@@ -118,17 +163,20 @@ struct Dump: AsyncParsableCommand {
     return result
   }
 
-  private func render(_ profile: HeapProfile, isTerminal: Bool) throws -> [UInt8] {
+  private func render(
+    _ profile: HeapProfile, _ judged: SiteJudgements, isTerminal: Bool
+  ) throws -> [UInt8] {
     switch format {
     case .text:
       let color = isTerminal && !Environment.noColor
       var text = TextReport.render(
-        profile, options: TextOptions(color: color, showProcess: profile.processes.count > 1))
-      text += "\n" + Findings.summarise(profile: profile).joined(separator: "\n") + "\n"
+        profile, options: TextOptions(color: color, showProcess: profile.processes.count > 1),
+        judged: judged)
+      text += "\n" + Findings.summarise(profile: profile, judged: judged).joined(separator: "\n") + "\n"
       return Array(text.utf8)
-    case .json: return Array(JSONReport.render(profile).utf8)
+    case .json: return Array(JSONReport.render(profile, judged: judged).utf8)
     case .folded: return Array(FoldedReport.render(profile).utf8)
-    case .pprof: return try PprofReport.render(profile)
+    case .pprof: return try PprofReport.render(profile, judged: judged)
     }
   }
 }

@@ -107,6 +107,17 @@ final class ProfileBuilder {
       stacks: StackCounts(snapshot.sites, depth: session.capture.depth), view: summary)
   }
 
+  /// The named stack of a site.
+  func frames(of site: UInt32, process: Int) async -> [Frame] {
+    let stack = await session.capture.stack(of: site)
+    return stack.addresses.flatMap { symbolizers[process]?.frames(for: $0, in: epochs[site]) ?? [] }
+  }
+
+  /// What stands at an address of a process's data.
+  func variable(at address: UInt64, process: Int) -> Symbolizer.Variable? {
+    symbolizers[process]?.variable(at: address)
+  }
+
   private func symbolNotes(_ targets: [Int: Target]) -> [String] {
     symbolizers.sorted { $0.key < $1.key }.flatMap { number, symbolizer in
       symbolizer.notes.map { "pid \(targets[number]?.pid ?? 0): \($0)" }
@@ -133,6 +144,6 @@ final class ProfileBuilder {
       outstandingCount: entry.outstandingCount, allocs: entry.site.allocs, frees: entry.site.frees,
       allocatedBytes: entry.site.allocatedBytes, oldestSeconds: entry.site.oldestSeconds,
       growthBytesPerSecond: entry.growthBytesPerSecond, frames: frames, stackEnd: stack.end,
-      sampled: entry.site.sampled)
+      sampled: entry.site.sampled, ids: [entry.site.id])
   }
 }

@@ -27,9 +27,13 @@ final class Session {
   /// Processes of the selection that could not be traced: not tried again and again.
   private var passedOver: Set<Int32> = []
   private var children: ChildFollower?
-  /// Seconds between two looks that the dynamic linker asks for.
-  private static let linkerPause = 0.002
+  /// Seconds between two looks at the mappings that the dynamic linker asks for, and from such a look to a whole one.
+  private static let linkerPause = 0.0005
+  private static let linkerDelay = 0.03
   private var nextLinkerLook = 0.0
+  private var lookBy = Double.infinity
+  /// What was seen at such looks.
+  private var untold: [LiveCapture.Change] = []
   /// Nil unless stacks are to be checked.
   private let selfCheck: SelfCheck?
   /// Nil unless Python's functions are to be shown.
@@ -146,7 +150,9 @@ final class Session {
     // First, while the processes are there whose stacks these are.
     try await selfCheck?.run(capture, running)
     await python?.learn(capture, running)
-    let changes = await capture.maintain()
+    let changes = untold + (await capture.maintain())
+    untold = []
+    lookBy = .infinity
     for module in await capture.takeLoadedModules() { onLoad?(module) }
     for change in changes {
       switch change {
@@ -277,13 +283,15 @@ final class Session {
       // Not again before this: a program that loads and unloads without end must not keep drip busy.
       let isRested = monotonicSeconds() >= nextLinkerLook
       waiter.wakeDescriptors = [children?.follower.descriptor, isRested ? linker : nil].compactMap { $0 }
-      var next = await nextLook(atLatest: latest)
-      if !isRested { next = min(next, nextLinkerLook) }
-      let event = waiter.wait(until: next)
+      let next = min(await nextLook(atLatest: latest), lookBy)
+      let event = waiter.wait(until: isRested ? next : min(next, nextLinkerLook))
+      if event == .timeout, monotonicSeconds() < next { continue }
       guard case .woken(let descriptor) = event else { return event }
       if descriptor == linker {
+        // The tables first, for the new code is about to run; names and allocators can wait a little.
+        untold += await capture.maintain()
         nextLinkerLook = monotonicSeconds() + Self.linkerPause
-        if !(try await look()) { return .targetExited }
+        lookBy = min(lookBy, nextLinkerLook + Self.linkerDelay)
       } else {
         try await handleChildren()
         if !hasTargets { return .targetExited }

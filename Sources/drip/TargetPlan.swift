@@ -15,7 +15,15 @@ final class TargetPlan {
     let isBound: Bool
   }
 
-  private var files: [FileBytes.Identity: (elf: ELFFile, images: [AllocatorImage])] = [:]
+  /// What is known of a file.
+  private struct Known {
+    let elf: ELFFile
+    let images: [AllocatorImage]
+    /// A plan may depend on it; most libraries make no difference.
+    let matters: Bool
+  }
+
+  private var files: [FileBytes.Identity: Known] = [:]
   private var plans: [[Part]: (plan: ProbePlan, paths: [String])] = [:]
   /// More than any host's programs and libraries; a hostile one may make files without end.
   private static let most = 1024
@@ -35,10 +43,11 @@ final class TargetPlan {
       let isMain = module.path == target.identity.executable
       do {
         let (path, bytes) = try Self.bytes(module, pid: pid)
-        let (elf, images) = try known(bytes)
+        let known = try known(bytes)
+        guard known.matters || isMain else { continue }
         candidates.append(
           PlanCandidate(
-            path: path, displayPath: module.path, images: images, elf: elf, isExecutable: isMain))
+            path: path, displayPath: module.path, images: known.images, elf: known.elf, isExecutable: isMain))
         identities.append(bytes.identity)
         found.append(module)
       } catch BinaryError.thirtyTwoBit where isMain {
@@ -68,10 +77,12 @@ final class TargetPlan {
     return plan
   }
 
-  private func known(_ bytes: FileBytes) throws -> (elf: ELFFile, images: [AllocatorImage]) {
+  private func known(_ bytes: FileBytes) throws -> Known {
     if let known = files[bytes.identity] { return known }
     let elf = try ELFFile(bytes)
-    let made = (elf, try AllocatorImage.images(in: elf))
+    let images = try AllocatorImage.images(in: elf)
+    let candidate = PlanCandidate(path: "", displayPath: "", images: images, elf: elf, isExecutable: false)
+    let made = Known(elf: elf, images: images, matters: ProbePlan.depends(on: candidate))
     if files.count >= Self.most { files = [:] }
     files[bytes.identity] = made
     return made

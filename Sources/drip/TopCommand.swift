@@ -45,7 +45,7 @@ struct Top: AsyncParsableCommand {
     let builder = ProfileBuilder(session)
     var waiter = Waiter()
     let width = Environment.terminalWidth
-    var tracker = GrowthTracker()
+    var suspicions = Suspicions(session)
     var ended: String?
     var shown = 0
     let stackView = view.view
@@ -53,16 +53,16 @@ struct Top: AsyncParsableCommand {
     while ended == nil, shown < count ?? .max {
       next += interval.seconds
       ended = try await watch(session, until: next, &waiter, builder)
-      let snapshot = try await session.capture.snapshot(olderThan: older?.seconds ?? 0)
-      tracker.add(snapshot)
+      let snapshot = try await suspicions.snapshot(older: older?.seconds ?? 0)
       let rows = top ?? (width == nil ? 10 : max(Environment.terminalHeight - 6, 3))
       let profile = await builder.profile(
         snapshot, sort: sort, limit: rows, isAgeFiltered: older != nil,
-        growth: tracker.growthBytesPerSecond(),
+        growth: suspicions.growthBytesPerSecond,
         filters: older.map { ["objects older than \(Quantities.age($0.seconds))"] } ?? [], ended: ended,
         view: stackView)
       let block = TopTable.render(
-        profile, rows: rows, color: width != nil && !Environment.noColor, width: width ?? 160)
+        profile, rows: rows, color: width != nil && !Environment.noColor, width: width ?? 160,
+        judged: SiteJudgements(verdicts: suspicions.verdicts()))
       // Home and clear to the end: less flicker than clearing first.
       try file.write(
         Array(((width == nil ? "" : "\u{1b}[H\u{1b}[J") + block + (width == nil ? "\n" : "")).utf8))

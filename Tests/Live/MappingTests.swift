@@ -91,6 +91,28 @@ struct MappingTests {
     #expect(whole(try dump(drip)) == 50)
   }
 
+  @Test("children of fork and vfork, and programs that they execute: their stacks are whole")
+  func forkAndExec() throws {
+    let program = try Child(DripBinary.workload("forker"))
+    try #require(program.line() == "READY")
+    let drip = try DripBinary.attach([
+      "dump", "--follow", "-p", "\(program.pid)", "--duration", "120s", "--format", "json",
+    ])
+    program.send("GO")
+    try #require(program.waitForLine { $0 == "DONE" } != nil)
+    let result = try dump(drip)
+    program.send("END")
+    #expect(program.finish().status == 0)
+    // What forker's sites allocate in all, by its own description.
+    for (name, objects) in [("site_parent", 10), ("site_child", 80), ("site_executed", 60)] {
+      let complete = result.sites.filter { site in
+        site.stack_end == "complete" && site.frames.contains { $0.function == name }
+          && site.frames.contains { $0.function == "main" }
+      }
+      #expect(complete.reduce(0) { $0 + $1.allocs } == UInt64(objects), "\(name)")
+    }
+  }
+
   @Test("the dynamic linker tells of a library that comes; nobody has to look for it")
   func prompt() async throws {
     let libraries = try Libraries(1)

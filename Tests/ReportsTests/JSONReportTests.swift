@@ -42,7 +42,7 @@ struct JSONReportTests {
         "merged_sites", "sites", "pid", "outstanding_bytes", "outstanding_count", "allocs", "frees",
         "allocated_bytes", "oldest_seconds", "growth_bytes_per_second", "sampled_objects",
         "outstanding_bytes_error", "outstanding_count_error", "stack_end", "frames",
-      ] + frame + frame + ["mapped"])
+      ] + frame + frame + ["reachability", "mapped"])
   }
 
   @Test("a general parser reads it back")
