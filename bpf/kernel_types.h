@@ -50,6 +50,19 @@ struct file {
 	struct inode *f_inode;
 };
 
+struct dentry {
+	struct inode *d_inode;
+};
+
+struct path {
+	struct dentry *dentry;
+};
+
+/* What a stacking file system (overlayfs) maps: `file` is the one below, and this is the one that the process opened. */
+struct backing_file {
+	struct path user_path;
+};
+
 /* A mapping. */
 struct vm_area_struct {
 	unsigned long vm_start;

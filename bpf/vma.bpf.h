@@ -31,6 +31,7 @@ enum bpf_func_id___view {
 struct found_mapping {
 	struct drip_file_key file;
 	__u64 start; /* minus the offset in the file; of a mapping without a file 0 */
+	__u64 opened;
 	__u32 is_code;
 	__u32 has_file;
 };
@@ -38,13 +39,16 @@ struct found_mapping {
 static long look_at_mapping(struct task_struct *task, struct vm_area_struct *vma, struct found_mapping *found)
 {
 	struct file *file = BPF_CORE_READ(vma, vm_file);
+	struct inode *inode;
 
 	found->is_code = BPF_CORE_READ(vma, vm_flags) & MAPPING_EXECUTABLE;
 	if (file) {
 		found->has_file = 1;
 		found->start = BPF_CORE_READ(vma, vm_start) - (BPF_CORE_READ(vma, vm_pgoff) << 12);
-		found->file.inode = BPF_CORE_READ(file, f_inode, i_ino);
-		found->file.device = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+		inode = BPF_CORE_READ(file, f_inode);
+		found->file.inode = BPF_CORE_READ(inode, i_ino);
+		found->file.device = BPF_CORE_READ(inode, i_sb, s_dev);
+		found->opened = (__u64)file;
 	}
 	return 0;
 }
@@ -112,6 +116,21 @@ __noinline int identify_files(struct drip_scratch *s, __u32 process)
 	return 0;
 }
 
+/* What a stacking file system (overlayfs, Linux 6.7) maps is a file below, while the memory map shows the one that the
+ * process has opened. Whether this is such a file is told by a bit that has moved between kernels; of another one the
+ * words read here are no inode's, and lead to no file that is known. */
+__noinline int shown_file(__u64 opened, struct drip_file_key *key)
+{
+	struct inode *inode;
+
+	if (!key || !bpf_core_field_exists(((struct backing_file *)0)->user_path))
+		return 0;
+	inode = BPF_CORE_READ((struct backing_file *)opened, user_path.dentry, d_inode);
+	key->inode = BPF_CORE_READ(inode, i_ino);
+	key->device = BPF_CORE_READ(inode, i_sb, s_dev);
+	return 1;
+}
+
 /* As find_rule, by what is mapped at s->pc now: the rule's index, -1 if there is no code, -2 if the frame pointer is to
  * be followed, or NOT_KNOWN_YET. */
 static __always_inline int rule_now(struct drip_scratch *s, struct drip_process *p)
@@ -136,6 +155,8 @@ static __always_inline int rule_now(struct drip_scratch *s, struct drip_process 
 		return listed < 0 ? -2 : listed;
 	}
 	file = bpf_map_lookup_elem(&files, &found.file);
+	if (!file && shown_file(found.opened, &found.file))
+		file = bpf_map_lookup_elem(&files, &found.file);
 	if (!file)
 		return NOT_KNOWN_YET;
 	if (!file->page_count)
