@@ -651,8 +651,6 @@ __noinline int walk(struct drip_scratch *s, struct drip_process *p, __u32 proces
 	s->pc = s->start_pc - 1;
 	s->most = max_frames;
 	s->changing = is_changing(process);
-	if (s->changing)
-		s->reads = DRIP_NOT_REMEMBERED;
 	if (python_on)
 		s->most += python_frames(s, process);
 	if (push_frame(s, s->start_pc))

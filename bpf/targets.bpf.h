@@ -56,8 +56,9 @@ static __always_inline __u32 linker_changes(__u32 process)
 	return linker ? linker->changes : 0;
 }
 
-/* Whether libraries come or go that user space has not looked at. */
-static __always_inline bool is_changing(__u32 process)
+/* Whether libraries come or go that user space has not looked at. A function of its own, and so one result to the
+ * verifier. */
+__noinline int is_changing(__u32 process)
 {
 	struct drip_linker *linker = linker_of(process);
 

@@ -104,14 +104,14 @@ __noinline int identify_eight(struct drip_scratch *s, __u64 begin, __u64 end, __
 	return 0;
 }
 
-/* Where one library has lain after another, the file is part of what tells a stack; for the innermost 64 frames. */
+/* Where one library has lain after another, the file is part of what tells a stack; for the innermost 32 frames. */
 __noinline int identify_files(struct drip_scratch *s, __u32 process)
 {
 	struct drip_linker *linker = linker_of(process);
 
 	if (!linker || !linker->reused_end)
 		return 0;
-	for (__u32 i = 0; i < 64; i += 8)
+	for (__u32 i = 0; i < 32; i += 8)
 		identify_eight(s, linker->reused_begin, linker->reused_end, i);
 	return 0;
 }
