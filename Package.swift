@@ -102,7 +102,9 @@ let package = Package(
     tests("CaptureTests", ["Capture", "CProbes", "Libbpf", "Profile", "Probes", "Processes"]),
     .testTarget(
       name: "LiveTests",
-      dependencies: ["Profile", "Binaries", "Capture", "PointerScan", "Probes", "Processes", "LeakDetection"],
+      dependencies: [
+        "Profile", "Binaries", "Capture", "PointerScan", "Probes", "Processes", "LeakDetection",
+      ],
       path: "Tests/Live", swiftSettings: house),
     tests("GuestTests", []),
   ],

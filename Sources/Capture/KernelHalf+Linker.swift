@@ -17,12 +17,19 @@ extension KernelHalf {
     try wakeups.consume { if let event = LoadedModule.read($0) { body(event) } }
   }
 
-  /// Begins to follow the linker of the process in a place, whose `r_debug` lies there. Its mappings count as unknown
-  /// until `linkerIsKnown`.
+  /// Begins to follow the linker of a new process in a place, whose `r_debug` lies there.
   borrowing func followLinker(_ slot: Int, debug: UInt64) {
     linkers.withMutableElements(drip_linker.self) {
       $0[slot] = drip_linker(
-        debug: debug, tail: 0, changes: 1, known: 0, state: 0, reserved: 0, reused_begin: 0, reused_end: 0)
+        debug: debug, tail: 0, changes: 0, known: 0, state: 0, reserved: 0, reused_begin: 0, reused_end: 0)
+    }
+  }
+
+  /// Goes on to follow it after a time without probes: what was last in its list may be gone. Changes count on.
+  borrowing func resumeLinker(_ slot: Int) {
+    linkers.withMutableElements(drip_linker.self) {
+      $0[slot].tail = 0
+      $0[slot].state = 0
     }
   }
 

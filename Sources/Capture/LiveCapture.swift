@@ -336,7 +336,7 @@ public actor LiveCapture {
     isPaused = false
     for (number, one) in traced where one.state == .running && !one.isPurged {
       do throws(LibbpfError) {
-        kernel.followLinker(one.slot, debug: library.linkerDebug(one.image.mappings) ?? 0)
+        kernel.resumeLinker(one.slot)
         let probes = try ProbeSet(
           one.plan, process: number, pid: one.process.identity.pid, kernel: kernel,
           options: options)

@@ -4,8 +4,8 @@ public import Profile
 /// One reading of `drip top`: a header, and one line a call site.
 public enum TopTable {
   private static let columns = [
-    ("OUTSTANDING", 11), ("OBJECTS", 10), ("GROWTH", 13), ("VERDICT", 10), ("OLDEST", 12), ("ALLOCS", 12),
-    ("FREES", 12),
+    ("OUTSTANDING", 11), ("OBJECTS", 10), ("GROWTH", 13), ("VERDICT", 10), ("OLDEST", 8), ("ALLOCS", 10),
+    ("FREES", 10),
     // Only where there are several processes to tell apart.
     ("PID", 8),
   ]

@@ -28,7 +28,9 @@ struct FrameOracle {
     var isCommon = false
     while fgets(&line, 4096, pipe) != nil {
       let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-      if text.hasPrefix("Contents of the ") { isWanted = text.contains(" \(section) section") || text.contains(" section \(section):") }
+      if text.hasPrefix("Contents of the ") {
+        isWanted = text.contains(" \(section) section") || text.contains(" section \(section):")
+      }
       let words = text.split(whereSeparator: \.isWhitespace)
       if words.contains("CIE") { isCommon = true }
       if words.contains("FDE") { isCommon = false }

@@ -151,9 +151,16 @@ struct VerdictTests {
   @Test("what only lost objects hold is lost; what suspects hold that are alive is not")
   func fromSuspects() {
     #expect(Reachability(inspected: 9, unreachable: 1, onlyFromSuspects: 8, reachable: 0).isProof)
-    #expect(!Reachability(inspected: 9, unreachable: 0, onlyFromSuspects: 9, reachable: 0).isProof)
+    // A ring, which is known for one only where the target stood still.
+    #expect(Reachability(inspected: 9, unreachable: 0, onlyFromSuspects: 9, reachable: 0).isProof)
+    #expect(
+      !Reachability(
+        inspected: 9, unreachable: 0, onlyFromSuspects: 9, reachable: 0, isStopped: false, scans: 2
+      ).isProof)
     #expect(Reachability(inspected: 30, unreachable: 0, reachable: 30).isHeld)
     #expect(!Reachability(inspected: 10, unreachable: 0, reachable: 10).isHeld)
+    #expect(
+      !Reachability(inspected: 30, unreachable: 0, reachable: 30, onlyFromUnknownHeap: 20).isHeld)
     var evidence = Self.suspected()
     evidence.reachability = Reachability(inspected: 9, unreachable: 1, onlyFromSuspects: 8, reachable: 0)
     #expect(

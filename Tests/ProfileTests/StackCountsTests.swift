@@ -9,7 +9,9 @@ struct StackCountsTests {
 
   @Test("every stack is counted once, under its reason")
   func counts() {
-    let ends: [StackEnd] = [.complete, .complete, .truncated, .unreadable, .broken, .unmapped, .missing, .truncated]
+    let ends: [StackEnd] = [
+      .complete, .complete, .truncated, .unreadable, .broken, .unmapped, .missing, .truncated,
+    ]
     let stacks = StackCounts(ends.map(site), depth: 7)
     #expect(StackEnd.allCases.map { stacks[$0] } == [2, 2, 1, 1, 1, 1])
     #expect(stacks.partial == 6)

@@ -42,7 +42,7 @@ struct JSONReportTests {
         "merged_sites", "sites", "pid", "outstanding_bytes", "outstanding_count", "allocs", "frees",
         "allocated_bytes", "oldest_seconds", "growth_bytes_per_second", "sampled_objects",
         "outstanding_bytes_error", "outstanding_count_error", "stack_end", "frames",
-      ] + frame + frame + ["reachability", "mapped"])
+      ] + frame + frame + ["reachability", "verdict", "mapped"])
   }
 
   @Test("a general parser reads it back")
@@ -62,7 +62,8 @@ struct JSONReportTests {
     #expect(try dictionary(object, "tables")["site_capacity"] as? UInt64 == 32_768)
     #expect(
       try dictionary(object, "stacks") as? [String: Int] == [
-        "depth": 64, "complete": 1118, "truncated": 3, "unreadable": 1, "broken": 0, "unmapped": 0, "missing": 0,
+        "depth": 64, "complete": 1118, "truncated": 3, "unreadable": 1, "broken": 0, "unmapped": 0,
+        "missing": 0,
       ])
     #expect(try dictionary(object, "omitted")["outstanding_bytes"] as? UInt64 == 2048)
     let losses = try dictionary(object, "losses")

@@ -12,9 +12,9 @@ struct TopTableTests {
         drip top  server (pid 1234)  10.0 s
         outstanding 2.00 MiB in 1,235 objects   allocs 5,000   frees 3,765   tables 48.0 MiB   stacks 3 truncated at 64 frames, 1 unreadable
         losses none   notes: 17 frees of blocks allocated before the attach; 2 frames without a name
-        OUTSTANDING    OBJECTS        GROWTH       OLDEST       ALLOCS        FREES  CALL SITE
-           1.25 MiB      1,234  +120.0 KiB/s        9.8 s        1,300           66  copy_field (field.h:7) < parse_request < main
-          768.0 KiB          1             -       850 ms            1            0  libfoo.so.1+0x1a2b (build id abcd1234) < 0x7f9900000000 < …
+        OUTSTANDING    OBJECTS        GROWTH    VERDICT   OLDEST     ALLOCS      FREES  CALL SITE
+           1.25 MiB      1,234  +120.0 KiB/s          -    9.8 s      1,300         66  copy_field (field.h:7) < parse_request < main
+          768.0 KiB          1             -          -   850 ms          1          0  libfoo.so.1+0x1a2b (build id abcd1234) < 0x7f9900000000 < …
 
         """)
   }
@@ -26,8 +26,8 @@ struct TopTableTests {
     profile.sites[1].pid = 77
     let lines = TopTable.render(profile, rows: 10, color: false, width: 150).split(separator: "\n")
     #expect(lines[3].hasSuffix("FREES      PID  CALL SITE"))
-    #expect(lines[4].contains("           66     1234  copy_field"))
-    #expect(lines[5].contains("            0       77  libfoo"))
+    #expect(lines[4].contains("        66     1234  copy_field"))
+    #expect(lines[5].contains("         0       77  libfoo"))
   }
 
   @Test("no line is wider than the terminal, no block higher than rows + 5", arguments: [40, 80, 100, 200])
