@@ -45,8 +45,8 @@ let package = Package(
       exclude: [
         "build", "user.bpf.c", "doctor.bpf.c", "kernel_types.h", "compat.bpf.h", "losses.bpf.h",
         "table.bpf.h", "sites.bpf.h", "stack.bpf.h", "inflight.bpf.h", "targets.bpf.h", "lifecycle.bpf.h",
-        "memo.bpf.h", "machine.bpf.h", "linker.bpf.h", "cache.bpf.h", "record.bpf.h", "sampling.bpf.h",
-        "check.bpf.h", "python.bpf.h",
+        "memo.bpf.h", "machine.bpf.h", "linker.bpf.h", "vma.bpf.h",
+        "cache.bpf.h", "record.bpf.h", "sampling.bpf.h", "check.bpf.h", "python.bpf.h",
       ],
       sources: ["objects.c"], publicHeadersPath: "include"),
 

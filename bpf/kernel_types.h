@@ -37,6 +37,41 @@ struct uprobe_task {
 	struct return_instance *return_instances;
 };
 
+struct super_block {
+	unsigned int s_dev;
+};
+
+struct inode {
+	unsigned long i_ino;
+	struct super_block *i_sb;
+};
+
+struct file {
+	struct inode *f_inode;
+};
+
+struct dentry {
+	struct inode *d_inode;
+};
+
+struct path {
+	struct dentry *dentry;
+};
+
+/* What a stacking file system (overlayfs) maps: `file` is the one below, and this is the one that the process opened. */
+struct backing_file {
+	struct path user_path;
+};
+
+/* A mapping. */
+struct vm_area_struct {
+	unsigned long vm_start;
+	unsigned long vm_end;
+	unsigned long vm_flags;
+	unsigned long vm_pgoff; /* in pages */
+	struct file *vm_file;
+};
+
 /* A thread's number in each of the namespaces that it is in. */
 struct upid {
 	int nr;

@@ -76,7 +76,7 @@ __noinline int memo_holds(struct drip_memo *m, struct drip_scratch *s, __u32 pro
 	__u64 version, difference;
 	__u32 first, extent, count;
 
-	if (!m || !s)
+	if (!m || !s || is_changing(process))
 		return false;
 	version = *(volatile __u64 *)&m->version;
 	first = (s->start_sp - s->window_base) >> 3;

@@ -53,7 +53,7 @@ static __always_inline __u32 site_of_stack(struct drip_scratch *s, __u32 process
 		is_walked = true;
 		site = site_of(s, process);
 		end = s->end;
-		if (s->reads <= DRIP_MEMO_WORDS && site != DRIP_NO_SITE)
+		if (s->reads <= DRIP_MEMO_WORDS && !s->changing && site != DRIP_NO_SITE)
 			memo_write(m, s, process, p->generation, site);
 	}
 	check_stack(s, process, site, end, is_walked);
@@ -61,6 +61,8 @@ static __always_inline __u32 site_of_stack(struct drip_scratch *s, __u32 process
 		lose(DRIP_LOSS_TRUNCATED_STACKS);
 	else if (end == DRIP_END_UNREADABLE)
 		lose(DRIP_LOSS_UNREADABLE_STACKS);
+	else if (end == DRIP_END_UNMAPPED)
+		lose(DRIP_LOSS_UNMAPPED_STACKS);
 	return site;
 }
 

@@ -78,7 +78,7 @@ static __always_inline int region_leave(struct pt_regs *ctx)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx), owner = bpf_get_current_pid_tgid(), result = PT_REGS_RC(ctx);
 	struct region_call *known = bpf_map_lookup_elem(&region_calls, &owner), call;
-	__u32 process = COOKIE_PROCESS(cookie);
+	__u32 process = COOKIE_PROCESS(cookie), site = DRIP_NO_SITE;
 
 	if (!known)
 		return 0;
@@ -86,10 +86,13 @@ static __always_inline int region_leave(struct pt_regs *ctx)
 	if (call.sp + 8 != PT_REGS_SP(ctx))
 		return 0;
 	bpf_map_delete_elem(&region_calls, &owner);
+	/* In one place, for the verifier goes through it each time. */
+	if (call.op == DRIP_BRK ? !result : call.op != DRIP_MUNMAP && result != ~0ULL)
+		site = site_at_trap(ctx, process);
 	switch (call.op) {
 	case DRIP_MMAP:
 		if (result != ~0ULL)
-			tell(process, DRIP_REGION_MAPPED, result, call.length, site_at_trap(ctx, process));
+			tell(process, DRIP_REGION_MAPPED, result, call.length, site);
 		break;
 	case DRIP_MUNMAP:
 		if (result)
@@ -97,13 +100,13 @@ static __always_inline int region_leave(struct pt_regs *ctx)
 		break;
 	case DRIP_MREMAP:
 		if (result != ~0ULL)
-			tell(process, DRIP_REGION_MAPPED, result, call.new_length, site_at_trap(ctx, process));
+			tell(process, DRIP_REGION_MAPPED, result, call.new_length, site);
 		else if (call.length)
 			tell(process, DRIP_REGION_STAYED, call.address, call.length, DRIP_NO_SITE);
 		break;
 	case DRIP_BRK:
 		if (!result)
-			tell(process, DRIP_REGION_BREAK, call.address, 0, site_at_trap(ctx, process));
+			tell(process, DRIP_REGION_BREAK, call.address, 0, site);
 		break;
 	}
 	return 0;

@@ -61,7 +61,9 @@ static __always_inline void store_frames(struct drip_site *site, struct drip_scr
 		store_blocks(s, first, i, blocks);
 	site->first_block = first;
 	site->frame_count = count;
-	site->end = s->end; /* last: a reader takes the frames once this is set */
+	/* What the linker had told of by then says what lay at these addresses. Last: a reader takes the frames once this
+	 * is set. */
+	site->end = s->end | (__u64)linker_changes(process) << 32;
 }
 
 /* Tries one slot for the stack in `s`: DRIP_NO_SITE if it is another stack's. A function of its own: the verifier then

@@ -172,39 +172,15 @@ __noinline int use_fp(struct drip_scratch *s)
 	return 0;
 }
 
-/* The index of the rule for s->pc; -1 if it lies in no mapping, -2 if the mapping has no rows there.
- * Both searches are branch-free (a mask instead of a jump), which keeps the verifier's work small. */
-__noinline int find_rule(struct drip_scratch *s, struct drip_process *p)
+/* The index of the rule for a place in a file's pages; -2 if there are no rows. A function of its own: two lead to it. */
+__noinline int rule_in_pages(__u64 offset, __u32 first_page, __u32 page_count)
 {
-	__u32 base = 0, length, page_index, key;
-	struct drip_mapping *m;
+	__u32 base, length, page_index, key;
 	struct drip_page *page;
-	__u64 pc, offset;
 
-	if (!s || !p)
-		return -1;
-	pc = s->pc;
-	length = p->mapping_count;
-	if (length > DRIP_MAPPINGS)
-		length = DRIP_MAPPINGS;
-	if (!length)
-		return -1;
-	for (int i = 0; i < 12; i++) {
-		if (length <= 1)
-			break;
-		__u32 half = length >> 1;
-		__u64 begin = p->mapping[(base + half) & (DRIP_MAPPINGS - 1)].begin;
-
-		base += half & (__u32)((__s64)(begin - pc - 1) >> 63);
-		length -= half;
-	}
-	m = &p->mapping[base & (DRIP_MAPPINGS - 1)];
-	if (pc < m->begin || pc >= m->end)
-		return -1;
-	offset = pc - m->bias;
-	if (offset >> 16 >= m->page_count)
+	if (offset >> 16 >= page_count)
 		return -2;
-	page_index = m->first_page + (__u32)(offset >> 16);
+	page_index = first_page + (__u32)(offset >> 16);
 	page = bpf_map_lookup_elem(&pages, &page_index);
 	if (!page || !page->count)
 		return -2;
@@ -231,6 +207,37 @@ __noinline int find_rule(struct drip_scratch *s, struct drip_process *p)
 	if (!c)
 		return -2;
 	return c->row[base & (DRIP_ROWS_PER_CHUNK - 1)] & 0xffff;
+}
+
+/* The index of the rule for s->pc; -1 if it lies in no mapping, -2 if the mapping has no rows there.
+ * Both searches are branch-free (a mask instead of a jump), which keeps the verifier's work small. */
+__noinline int find_rule(struct drip_scratch *s, struct drip_process *p)
+{
+	__u32 base = 0, length;
+	struct drip_mapping *m;
+	__u64 pc;
+
+	if (!s || !p)
+		return -1;
+	pc = s->pc;
+	length = p->mapping_count;
+	if (length > DRIP_MAPPINGS)
+		length = DRIP_MAPPINGS;
+	if (!length)
+		return -1;
+	for (int i = 0; i < 12; i++) {
+		if (length <= 1)
+			break;
+		__u32 half = length >> 1;
+		__u64 begin = p->mapping[(base + half) & (DRIP_MAPPINGS - 1)].begin;
+
+		base += half & (__u32)((__s64)(begin - pc - 1) >> 63);
+		length -= half;
+	}
+	m = &p->mapping[base & (DRIP_MAPPINGS - 1)];
+	if (pc < m->begin || pc >= m->end)
+		return -1;
+	return rule_in_pages(pc - m->bias, m->first_page, m->page_count);
 }
 
 /* Adds the frame that returns to `address`. True when the depth limit is reached. */
@@ -295,6 +302,8 @@ static __always_inline bool unhide(struct drip_scratch *s)
 	push_frame(s, address);
 	return true;
 }
+
+#include "vma.bpf.h"
 
 #ifdef __TARGET_ARCH_x86
 
@@ -412,6 +421,37 @@ static __always_inline bool simple_step(struct drip_scratch *s, struct drip_proc
 	return true;
 }
 
+/* A pc that is not in the list of mappings: the rule as rule_now says, HIDDEN if it was a return probe's address and
+ * the true one has taken its place, or ENDED. */
+#define HIDDEN (-4)
+#define ENDED (-5)
+
+__noinline int not_listed(struct drip_scratch *s, struct drip_process *p)
+{
+	int index;
+
+	if (!s || !p)
+		return ENDED;
+	if (s->pc != s->hidden_pc && unhide(s)) {
+		s->hidden_pc = s->pc;
+		return HIDDEN;
+	}
+	index = rule_now(s, p);
+	if (index == NOT_KNOWN_YET) {
+		/* The stacks of two callers are no one stack because they end at one place. */
+		add_to_identity(s, s->sp);
+		s->end = DRIP_END_UNMAPPED;
+		return ENDED;
+	}
+	if (index != -1)
+		return index;
+	/* Outside of all code: what led here was not a return address. */
+	if (s->count > 1 + (python_on ? s->marked : 0))
+		s->count -= 1;
+	s->end = DRIP_END_BROKEN;
+	return ENDED;
+}
+
 /* One frame. 0 to go on, 1 when the walk has ended (s->end says how). */
 __noinline int unwind_step(struct drip_scratch *s, struct drip_process *p)
 {
@@ -424,21 +464,16 @@ __noinline int unwind_step(struct drip_scratch *s, struct drip_process *p)
 		return 1;
 	pc = s->pc;
 	cached = *cache_entry(p, pc);
-	if (cache_has(cached, pc) && !(cached & CACHE_SIMPLE)) {
+	if (cache_has(cached, pc) && !(cached & CACHE_SIMPLE) && !s->changing) {
 		index = cached & 0xffff;
 	} else {
-		index = find_rule(s, p);
-		if (index == -1 && p->mapping_count) {
-			if (s->pc != s->hidden_pc && unhide(s)) {
-				s->hidden_pc = s->pc;
-				return 0;
-			}
-			/* A pc outside of every executable mapping: what led here was not a return address. */
-			if (s->count > 1 + (python_on ? s->marked : 0))
-				s->count -= 1;
-			s->end = DRIP_END_BROKEN;
+		index = s->changing ? -1 : find_rule(s, p);
+		if (index == -1 && p->mapping_count)
+			index = not_listed(s, p);
+		if (index == HIDDEN)
+			return 0;
+		if (index < -2)
 			return 1;
-		}
 		if (index < 0)
 			return step_by_frame_pointer(s);
 	}
@@ -446,7 +481,9 @@ __noinline int unwind_step(struct drip_scratch *s, struct drip_process *p)
 	rule = bpf_map_lookup_elem(&rules, &slot);
 	if (!rule)
 		return step_by_frame_pointer(s);
-	*cache_entry(p, pc) = cache_word(pc, rule, slot);
+	/* Not while mappings change: what is true now is not what the cache is for. */
+	if (!s->changing)
+		*cache_entry(p, pc) = cache_word(pc, rule, slot);
 	__s64 offset = rule->cfa_off;
 
 	switch (CFA_KIND(rule)) {
@@ -534,7 +571,7 @@ unreadable:
 /* Six simple frames; 0 if there were fewer. */
 __noinline int simple_steps(struct drip_scratch *s, struct drip_process *p)
 {
-	if (!s || !p)
+	if (!s || !p || s->changing)
 		return 0;
 	/* A loop in the code, too: at its head the verifier finds that it has been there. */
 #pragma clang loop unroll(disable)
@@ -613,6 +650,7 @@ __noinline int walk(struct drip_scratch *s, struct drip_process *p, __u32 proces
 	s->lr = 0;
 	s->pc = s->start_pc - 1;
 	s->most = max_frames;
+	s->changing = is_changing(process);
 	if (python_on)
 		s->most += python_frames(s, process);
 	if (push_frame(s, s->start_pc))
@@ -620,6 +658,7 @@ __noinline int walk(struct drip_scratch *s, struct drip_process *p, __u32 proces
 	for (int i = 0; i < DRIP_FRAMES; i += 16)
 		if (unwind_steps(s, p))
 			break;
+	identify_files(s, process);
 	if (python_on && s->python_frame && s->end == DRIP_END_COMPLETE)
 		s->end = DRIP_END_TRUNCATED;
 	return 0;

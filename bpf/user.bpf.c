@@ -38,6 +38,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define COOKIE_PROCESS(cookie) ((__u32)(cookie) >> 8 & 0xffff)
 #define COOKIE_FUNCTION(cookie) ((__u32)(cookie) >> 24)
 
+#include "linker.bpf.h"
 #include "regions.bpf.h"
 #include "linker.bpf.h"
 

@@ -77,6 +77,13 @@ public final class ELFFile: Sendable {
     return nil
   }
 
+  /// Virtual address minus file offset in executable segments, modulo 2^64; nil if there is no such segment, or if they
+  /// differ.
+  public var codeDelta: UInt64? {
+    let deltas = Set(segments.filter(\.isExecutable).map { $0.address &- $0.fileOffset })
+    return deltas.count == 1 ? deltas.first : nil
+  }
+
   /// Code from a virtual address on: `count` bytes, or fewer at the end of the segment. Throws `truncated` if
   /// no executable segment holds the address.
   public func code(at address: UInt64, count: Int) throws(BinaryError) -> [UInt8] {

@@ -11,8 +11,8 @@ public final class FileBytes: ByteSource {
 
   /// A file and its state.
   public struct Identity: Sendable, Hashable {
-    let device: UInt64
-    let inode: UInt64
+    public let device: UInt64
+    public let inode: UInt64
     let size: Int64
     let modifiedSeconds: Int
     let modifiedNanoseconds: Int

@@ -6,7 +6,7 @@ import Synchronization
 
 /// The loaded programs and maps of one capture: the only owner of its BPF object.
 struct KernelHalf: ~Copyable {
-  private let object: BPFObject
+  let object: BPFObject
   let backend: Backend
   let layout: TableLayout
   let epochNanoseconds: UInt64
@@ -24,7 +24,8 @@ struct KernelHalf: ~Copyable {
   let rows: MappedArray
   private let regionEvents: BPFRing
   private let checks: BPFRing
-  private let wakeups: BPFRing
+  let wakeups: BPFRing
+  let linkers: MappedArray
   /// Follow fork, exec and exit of the traced processes; empty where the kernel refused.
   private var lifecycle = Links()
 
@@ -77,9 +78,11 @@ struct KernelHalf: ~Copyable {
     let regionEvents = try object.map("region_events").ring()
     let checks = try object.map("checks").ring()
     let wakeups = try object.map("wakeups").ring()
+    let linkers = try object.map("linkers").mapped(writable: true)
     self.regionEvents = regionEvents
     self.checks = checks
     self.wakeups = wakeups
+    self.linkers = linkers
     self.backend = backend
     self.layout = layout
     self.epochNanoseconds = epochNanoseconds
@@ -109,6 +112,8 @@ struct KernelHalf: ~Copyable {
     try object.map("scratch").setMaxEntries(layout.scratch)
     try object.map("targets").setMaxEntries(layout.processes)
     try object.map("pythons").setMaxEntries(layout.processes)
+    try object.map("linkers").setMaxEntries(layout.processes)
+    try object.map("wakeups").setMaxEntries(layout.linkerEvents)
     try object.map("tracked").setMaxEntries(layout.processes)
     try object.map("trials").setMaxEntries(layout.processes * Int(DRIP_FUNCTIONS))
     try object.map("processes").setMaxEntries(layout.processes * 2)
@@ -153,17 +158,6 @@ struct KernelHalf: ~Copyable {
     var path: String
     var pid: Int32
   }
-
-  /// Attaches the place where the dynamic linker tells of libraries.
-  borrowing func attachLinker(_ location: ProbeLocation, _ place: Place) throws(LibbpfError) -> Links {
-    try attach("linker_changed", [location], place)
-  }
-
-  /// Readable when the dynamic linker of a process has told of a library.
-  var wakeDescriptor: CInt { wakeups.descriptor }
-
-  /// Takes the wake-ups that are there.
-  borrowing func takeWakeups() throws(LibbpfError) { try wakeups.consume { _ in } }
 
   /// Attaches entries of functions that free.
   borrowing func attachFrees(_ locations: [ProbeLocation], _ place: Place) throws(LibbpfError) -> Links {
@@ -211,7 +205,7 @@ struct KernelHalf: ~Copyable {
     return links
   }
 
-  private borrowing func attach(
+  borrowing func attach(
     _ program: String, _ locations: [ProbeLocation], _ place: Place, type: ProgramAttachType = .uprobeMulti,
     isReturn: Bool = false
   ) throws(LibbpfError) -> Links {

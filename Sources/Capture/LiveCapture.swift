@@ -38,7 +38,7 @@ public actor LiveCapture {
   public nonisolated var depth: Int { options.maxFrames }
   nonisolated let options: CaptureOptions
   private(set) var kernel: KernelHalf
-  private var library: UnwindLibrary
+  var library: UnwindLibrary
   private(set) var traced: [Int: Traced] = [:]
   private var nextNumber = 0
   private var generation: UInt32 = 0
@@ -46,7 +46,11 @@ public actor LiveCapture {
   /// Sites whose Python frames were told of.
   var toldPython: Set<UInt32> = []
   /// Frames of sites that were read; a site's frames never change.
-  private var stacks: [UInt32: CallStack] = [:]
+  var stacks: [UInt32: CallStack] = [:]
+  /// Stacks that had ended in code just loaded, and were unwound later.
+  var repaired: [UInt32: CallStack] = [:]
+  /// What the dynamic linkers have told and nobody has taken.
+  var loadedModules: [LoadedModule] = []
   private var probeNotes: [String] = []
   private var isPaused = false
   private var windows: WindowClock
@@ -101,6 +105,7 @@ public actor LiveCapture {
         // Tables first: the first stack is then as whole as the last.
         library.install(into: kernel, isBeforeAttach: true)
         image.write(library, kernel, generation: 1)
+        kernel.followLinker(0, debug: library.linkerDebug(image.mappings) ?? 0)
         let probes = try ProbeSet(
           plan, process: 0, pid: pid, kernel: kernel, options: options)
         let refused = kernel.attachLifecycle()
@@ -141,6 +146,7 @@ public actor LiveCapture {
     generation += 1
     image.write(library, kernel, generation: generation)
     do throws(LibbpfError) {
+      kernel.followLinker(slot, debug: library.linkerDebug(image.mappings) ?? 0)
       let probes = try ProbeSet(
         plan, process: number, pid: pid, kernel: kernel, options: options)
       try Self.start(kernel, slot: slot, pid: pid, oneTrap: probes.initial)
@@ -204,9 +210,6 @@ public actor LiveCapture {
     }
   }
 
-  /// Readable when code has come or gone in a process: `maintain` then sees it.
-  public var wakeDescriptor: CInt { kernel.wakeDescriptor }
-
   /// Some function is still on trial: a look soon is worth while.
   public var isOnTrial: Bool { traced.values.contains { $0.probes?.isOnTrial == true } }
 
@@ -219,7 +222,7 @@ public actor LiveCapture {
   public func maintain() -> [Change] {
     var changes: [Change] = []
     // What is told from here on is another look's.
-    try? kernel.takeWakeups()
+    readLinkers()
     let hadPending = library.hasPending
     if hadPending { library.install(into: kernel, isBeforeAttach: false) }
     for number in traced.keys.sorted() {
@@ -233,6 +236,7 @@ public actor LiveCapture {
         end(number, .execed)
         changes.append(.execed(number))
       } else {
+        let told = kernel.linkerChanges(one.slot)
         let hasChanged = traced[number]?.image.scan(&library) == true
         if hasChanged {
           library.install(into: kernel, isBeforeAttach: false)
@@ -242,6 +246,7 @@ public actor LiveCapture {
           generation += 1
           traced[number]?.image.write(library, kernel, generation: generation)
         }
+        kernel.linkerIsKnown(one.slot, changes: told)
         one.probes?.advance(kernel)
         traced[number]?.oneTrap.formUnion(one.probes?.oneTrapFunctions ?? [])
       }
@@ -331,6 +336,7 @@ public actor LiveCapture {
     isPaused = false
     for (number, one) in traced where one.state == .running && !one.isPurged {
       do throws(LibbpfError) {
+        kernel.resumeLinker(one.slot)
         let probes = try ProbeSet(
           one.plan, process: number, pid: one.process.identity.pid, kernel: kernel,
           options: options)
@@ -423,7 +429,7 @@ public actor LiveCapture {
       frees: (site.frees + unit / 2) / unit, allocatedBytes: site.allocated_bytes,
       freedBytes: site.freed_bytes,
       agedCount: scan.count[Int(id)], agedBytes: scan.bytes[Int(id)], oldestSeconds: oldest,
-      end: StackEnd(drip: site.end))
+      end: repaired[id] == nil ? StackEnd(drip: site.end) : .complete, change: UInt32(site.end >> 32))
     if options.sampling.isOn {
       let estimate = scan.estimates[Int(id)]
       counts.agedCount = UInt64(estimate.objects.value.rounded())
@@ -437,7 +443,7 @@ public actor LiveCapture {
 
   /// The frames of a site.
   public func stack(of site: UInt32) -> CallStack {
-    if let known = stacks[site] { return known }
+    if let known = repaired[site] ?? stacks[site] { return known }
     let stack = readStack(site)
     if stack.end != .missing { stacks[site] = stack }
     return stack
@@ -449,11 +455,11 @@ public actor LiveCapture {
   /// Facts about this capture that a reader of its results should know.
   public var notes: [String] {
     let ordered = traced.sorted { $0.key < $1.key }.map(\.value)
-    let cut = ordered.filter { $0.image.cut > 0 }.map {
-      "pid \($0.process.identity.pid): stacks end at \($0.image.cut) executable mappings, beyond the "
-        + "\(Int(DRIP_MAPPINGS)) that drip keeps"
+    let beyond = ordered.filter { $0.image.beyond > 0 }.map {
+      "pid \($0.process.identity.pid): \($0.image.beyond) executable mappings are beyond the \(DRIP_MAPPINGS) that "
+        + "drip lists; the kernel is asked for each frame in them"
     }
-    return library.notes + probeNotes + cut + ordered.flatMap { $0.probes?.notes ?? [] }
+    return library.notes + probeNotes + beyond + ordered.flatMap { $0.probes?.notes ?? [] }
   }
 
   private func readStack(_ id: UInt32) -> CallStack {
@@ -505,5 +511,6 @@ public actor LiveCapture {
     (.truncatedStacks, DRIP_LOSS_TRUNCATED_STACKS), (.unreadableStacks, DRIP_LOSS_UNREADABLE_STACKS),
     (.unmatchedFrees, DRIP_LOSS_UNMATCHED_FREES), (.collidingSites, DRIP_LOSS_COLLIDING_SITES),
     (.regionEvents, DRIP_LOSS_REGION_EVENTS), (.uncheckedStacks, DRIP_LOSS_CHECKS),
+    (.unmappedStacks, DRIP_LOSS_UNMAPPED_STACKS), (.linkerEvents, DRIP_LOSS_LINKER_EVENTS),
   ]
 }

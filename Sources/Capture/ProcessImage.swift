@@ -9,7 +9,7 @@ struct ProcessImage {
   /// Its place among the images, see `drip_process` in abi.h.
   private let slot: Int
   private var active = 0
-  private var mappings: [MemoryMapping] = []
+  private(set) var mappings: [MemoryMapping] = []
   /// Files with code that were mapped at some time.
   private var files: Set<String> = []
   /// Whether the last scan found code of a file that was not there before; the first one's do not count.
@@ -20,8 +20,8 @@ struct ProcessImage {
     self.slot = slot
   }
 
-  /// Mappings that found no room: stacks end there.
-  private(set) var cut = 0
+  /// Mappings that found no room: walks ask the kernel for them.
+  private(set) var beyond = 0
 
   /// Reads the mappings and opens files not seen before. True if anything has changed.
   @discardableResult
@@ -44,7 +44,7 @@ struct ProcessImage {
   /// Writes the mapping table and an empty rule cache into the idle image, then makes it the active one. A walk
   /// under way goes on with the old one; walks remembered from it are void, since the generation is another.
   mutating func write(_ library: UnwindLibrary, _ kernel: borrowing KernelHalf, generation: UInt32) {
-    let entries = fitting(library).map { $0.entry }
+    let entries = fitting(library)
     let next = active ^ 1
     kernel.processes.withMutableBytes { start in
       let first = start + 2 * slot * Int(DRIP_PROCESS_BYTES)
@@ -62,25 +62,24 @@ struct ProcessImage {
   }
 
   /// The entries of the mappings, no more than there is room for. Where they are too many, neighbours without tables
-  /// become one: runtimes map their generated code in thousands of pieces, all of which follow frame pointers.
-  private mutating func fitting(_ library: UnwindLibrary) -> [(entry: drip_mapping, isBare: Bool)] {
-    var entries = mappings.map { mapping in
-      let entry = library.entry(mapping)
-      return (entry: entry, isBare: entry.page_count == 0)
-    }
-    cut = 0
-    guard entries.count > Int(DRIP_MAPPINGS) else { return entries }
-    var merged: [(entry: drip_mapping, isBare: Bool)] = []
+  /// become one, and what has no table goes first: a walk asks the kernel for what is not in the list.
+  private mutating func fitting(_ library: UnwindLibrary) -> [drip_mapping] {
+    let most = Int(DRIP_MAPPINGS)
+    var entries = mappings.map(library.entry)
+    beyond = 0
+    guard entries.count > most else { return entries }
+    var merged: [drip_mapping] = []
     for next in entries {
-      if next.isBare, let last = merged.indices.last, merged[last].isBare {
-        merged[last].entry.end = next.entry.end
+      if next.page_count == 0, let last = merged.last, last.page_count == 0, last.end == next.begin {
+        merged[merged.count - 1].end = next.end
       } else {
         merged.append(next)
       }
     }
     entries = merged
-    cut = max(entries.count - Int(DRIP_MAPPINGS), 0)
-    return Array(entries.prefix(Int(DRIP_MAPPINGS)))
+    if entries.count > most { entries.removeAll { $0.page_count == 0 } }
+    beyond = merged.count - min(entries.count, most)
+    return Array(entries.prefix(most))
   }
 
   /// Nothing of it is in the kernel any more (a backend was given up).

@@ -10,6 +10,7 @@ extension StackEnd {
       case DRIP_END_TRUNCATED.rawValue: .truncated
       case DRIP_END_UNREADABLE.rawValue: .unreadable
       case DRIP_END_BROKEN.rawValue: .broken
+      case DRIP_END_UNMAPPED.rawValue: .unmapped
       default: .missing
       }
   }

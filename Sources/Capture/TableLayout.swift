@@ -17,6 +17,8 @@ struct TableLayout: Sendable, Hashable {
   let processes: Int
   /// Bytes of the self-check's ring buffer: room for some 220 stacks between two polls, or none.
   let checks: Int
+  /// Bytes of the ring buffer in which dynamic linkers tell of libraries: some 900 between two looks.
+  let linkerEvents = 256 << 10
 
   init(options: CaptureOptions, cpus: Int, unwindRows: Int = 0, unwindPages: Int = 0) {
     let ways = Int(DRIP_WAYS)
@@ -47,6 +49,7 @@ struct TableLayout: Sendable, Hashable {
       + Int(DRIP_RULES) * MemoryLayout<drip_rule>.stride
     let perProcess =
       2 * Int(DRIP_PROCESS_BYTES) + MemoryLayout<drip_target>.stride + MemoryLayout<UInt64>.stride
+      + MemoryLayout<drip_linker>.stride
       + Int(DRIP_FUNCTIONS)
       * Int(DRIP_TRIAL_BYTES)
     let working =
@@ -55,7 +58,7 @@ struct TableLayout: Sendable, Hashable {
     // A hash map's bucket heads are there from the start: 16 bytes each.
     let overflowHeads = Self.powerOfTwo(atLeast: overflow) * 16
     return buckets * Int(DRIP_BUCKET_BYTES) + sites + frames + unwind + processes * perProcess
-      + working + overflowHeads + checks
+      + working + overflowHeads + checks + linkerEvents + Int(DRIP_FILES) * 16 + Int(DRIP_BASES) * 80
   }
 
   static func powerOfTwo(atLeast value: Int) -> Int {

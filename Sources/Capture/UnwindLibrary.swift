@@ -20,6 +20,12 @@ struct UnwindLibrary {
       deviceMinor = mapping.deviceMinor
       inode = mapping.inode
     }
+
+    /// As the mappings of a file show it, on file systems whose files have the same device for stat(2): not btrfs.
+    init(_ file: FileBytes.Identity) {
+      (deviceMajor, deviceMinor) = MemoryMap.parts(ofDevice: file.device)
+      inode = file.inode
+    }
   }
 
   private struct File {
@@ -41,6 +47,11 @@ struct UnwindLibrary {
 
   private let isEnabled: Bool
   private var files: [FileID: File] = [:]
+  /// Files without call frame information: frame pointers are followed in them.
+  private var bare: Set<FileID> = []
+  /// Files that walks find by their inodes.
+  private var published: Set<FileID> = []
+  private var isFull = false
   private var store = UnwindStore()
   private(set) var notes: [String] = []
   /// What the tables of all files seen cost.
@@ -58,13 +69,30 @@ struct UnwindLibrary {
   mutating func open(_ mappings: [MemoryMapping], pid: Int32) {
     guard isEnabled else { return }
     for mapping in mappings {
-      guard let id = FileID(mapping), files[id] == nil, let bytes = Self.bytes(mapping, pid: pid),
-        let elf = try? ELFFile(bytes)
+      guard let id = FileID(mapping), files[id] == nil, !bare.contains(id),
+        let bytes = Self.bytes(mapping, pid: pid)
       else { continue }
+      guard let elf = try? ELFFile(bytes) else {
+        bare.insert(id)
+        continue
+      }
       let frames = CallFrameInfo(of: elf)
-      guard frames.byteCount > 0 else { continue }
+      guard frames.byteCount > 0 else {
+        bare.insert(id)
+        continue
+      }
       files[id] = File(path: mapping.path, elf: elf, frames: frames)
     }
+  }
+
+  /// Opens a library that the dynamic linker has told of, by a path: it may be gone before its mapping is seen, and come
+  /// again.
+  mutating func open(path: String, as name: String) {
+    guard isEnabled, let bytes = try? FileBytes(path: path) else { return }
+    let id = FileID(bytes.identity)
+    guard files[id] == nil, !bare.contains(id), let elf = try? ELFFile(bytes) else { return }
+    let frames = CallFrameInfo(of: elf)
+    if frames.byteCount > 0 { files[id] = File(path: name, elf: elf, frames: frames) }
   }
 
   /// Compiles the files that wait, smallest first, and writes their tables; all of them, or as many as may hold up
@@ -80,10 +108,45 @@ struct UnwindLibrary {
       compile(id)
     }
     for id in files.keys where files[id]?.table != nil && files[id]?.placement == nil { place(id, kernel) }
+    publish(to: kernel)
+  }
+
+  /// Makes files that are compiled, or have nothing to compile, known by their inodes.
+  private mutating func publish(to kernel: borrowing KernelHalf) {
+    guard !isFull else { return }
+    for id in bare where !published.contains(id) { publish(id, codeDelta: 0, nil, kernel) }
+    for (id, file) in files where file.isCompiled && id.inode != 0 && !published.contains(id) {
+      // A file whose segments of code are shifted differently is found by its mapping only.
+      guard let delta = file.elf.codeDelta else { continue }
+      publish(id, codeDelta: delta, file.placement, kernel)
+    }
+  }
+
+  private mutating func publish(
+    _ id: FileID, codeDelta: UInt64, _ placement: UnwindStore.Placement?, _ kernel: borrowing KernelHalf
+  ) {
+    published.insert(id)
+    guard !isFull, !kernel.publish(id, codeDelta: codeDelta, placement) else { return }
+    isFull = true
+    notes.append("more than \(DRIP_FILES) files with code: stacks through new ones may be cut at first")
+  }
+
+  /// Where the dynamic linker of a process keeps its list for debuggers; nil if that cannot be told.
+  func linkerDebug(_ mappings: [MemoryMapping]) -> UInt64? {
+    for mapping in mappings {
+      guard let id = FileID(mapping), let file = files[id], file.elf.soname?.hasPrefix("ld") == true,
+        let symbol = try? file.elf.symbols(named: ["_r_debug"], isData: true)["_r_debug"],
+        let address = file.elf.address(ofFileOffset: mapping.fileOffset)
+      else { continue }
+      return mapping.start &- address &+ symbol.address
+    }
+    return nil
   }
 
   /// The maps that the tables were placed in are gone (a backend was given up).
   mutating func forgetPlacements() {
+    published = []
+    isFull = false
     store = UnwindStore()
     for id in files.keys { files[id]?.placement = nil }
   }

@@ -117,6 +117,12 @@ struct DeviceNumber {
 }
 
 extension MemoryMap {
+  /// The two parts of a device as stat(2) gives it, as a memory map shows them.
+  public static func parts(ofDevice device: UInt64) -> (major: UInt32, minor: UInt32) {
+    let number = DeviceNumber(device)
+    return (number.major, number.minor)
+  }
+
   /// Where the heap segment of a process ends now, to the page; 0 if it has none.
   public static func programBreak(pid: Int32) -> UInt64 {
     let mappings = (try? read(pid: pid)) ?? []

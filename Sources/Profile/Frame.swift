@@ -43,6 +43,9 @@ public enum StackEnd: String, Sendable, Hashable, CaseIterable {
   case unreadable
   /// Nothing was left to follow: the frame pointer did not lead on.
   case broken
+  /// Code whose mapping, or whose table, was not known yet when the walk came to it: a library that had just been
+  /// loaded.
+  case unmapped
   /// The stack was not stored because a table was full.
   case missing
 }

@@ -29,6 +29,10 @@ public enum LossKind: String, Sendable, Hashable, CaseIterable {
   case truncatedStacks = "truncated_stacks"
   /// Allocations whose stack walk stopped at memory that could not be read.
   case unreadableStacks = "unreadable_stacks"
+  /// Allocations whose stack walk came to code that had just been loaded, so that its mapping was not known yet.
+  case unmappedStacks = "unmapped_stacks"
+  /// Libraries that came or went and found no room to be told of.
+  case linkerEvents = "linker_events"
   /// Calls in which what sites inside of a function told was not what its entry and return did. Those count, and the
   /// function goes on being probed there.
   case oneTrapMismatches = "one_trap_mismatches"
@@ -49,6 +53,7 @@ public enum LossKind: String, Sendable, Hashable, CaseIterable {
       .missedProbes:
       true
     case .sitesFull, .collidingSites, .framesFull, .scratchBusy, .truncatedStacks, .unreadableStacks,
+      .unmappedStacks, .linkerEvents,
       .oneTrapMismatches, .stackMismatches, .uncheckedStacks, .unmatchedFrees, .unsymbolisedFrames:
       false
     }
@@ -70,6 +75,8 @@ public enum LossKind: String, Sendable, Hashable, CaseIterable {
     case .scratchBusy: "allocations without their stack, no scratch memory"
     case .truncatedStacks: "stacks deeper than the limit"
     case .unreadableStacks: "stacks cut at unreadable memory"
+    case .unmappedStacks: "stacks cut in code that had just been loaded"
+    case .linkerEvents: "libraries that came or went without being told of"
     case .oneTrapMismatches:
       "calls that sites inside of a function told wrongly (counted at entry and return)"
     case .stackMismatches: "stacks that another unwinder gives otherwise"

@@ -82,12 +82,15 @@ public struct SiteCounts: Sendable, Hashable {
   public var sampled: SampledOutstanding?
   /// Why the walk of its stack ended.
   public var end: StackEnd
+  /// How many changes the dynamic linker had told of when it was first seen.
+  public var change: UInt32
 
   public init(
     id: UInt32, process: Int, allocs: UInt64, frees: UInt64, allocatedBytes: UInt64, freedBytes: UInt64,
     agedCount: UInt64 = 0, agedBytes: UInt64 = 0, oldestSeconds: Double? = nil,
-    sampled: SampledOutstanding? = nil, end: StackEnd = .complete
+    sampled: SampledOutstanding? = nil, end: StackEnd = .complete, change: UInt32 = 0
   ) {
+    self.change = change
     self.id = id
     self.process = process
     self.allocs = allocs

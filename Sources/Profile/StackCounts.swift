@@ -36,6 +36,7 @@ public struct StackCounts: Sendable, Hashable {
       case .truncated: "truncated at \(depth) frames"
       case .unreadable: "unreadable"
       case .broken: "broken"
+      case .unmapped: "ended in code just loaded"
       case .missing: "not stored"
       }
     return "\(Quantities.count(self[end])) \(reason)"

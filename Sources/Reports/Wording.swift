@@ -32,6 +32,7 @@ enum Wording {
     case .truncated: "cut at the depth limit"
     case .unreadable: "cut at memory that could not be read"
     case .broken: "cut: no call frame information and no frame pointer from here on"
+    case .unmapped: "cut in code that had just been loaded"
     case .missing: missingStack
     }
   }

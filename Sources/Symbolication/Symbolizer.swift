@@ -13,6 +13,7 @@ public final class Symbolizer {
   private let target: TargetFiles
   private let store: SymbolStore
   private var history = MappingHistory()
+  private var loaded = LoadedLibraries()
   private let perfMap: PerfMapFile
   private var opened: [SymbolMapping: Module] = [:]
   /// What an address means depends on what lay there.
@@ -55,7 +56,7 @@ public final class Symbolizer {
     history.update(mappings)
     guard history.epoch != before else { return }
     let known = history.mappings
-    opened = opened.filter { known.contains($0.key) }
+    opened = opened.filter { known.contains($0.key) || loaded.contains($0.key) }
   }
 
   /// Opens the file of every executable mapping, without reading symbols, so that addresses in them can
@@ -66,13 +67,36 @@ public final class Symbolizer {
     for entry in history.current where entry.mapping.executable { _ = module(of: entry.mapping) }
   }
 
+  /// Takes over that the dynamic linker has loaded a library, at one of the changes that it told of. `base` is the
+  /// address in memory minus the virtual address in the file. Does nothing if the file is not to be had.
+  public func learn(path: String, base: UInt64, change: UInt32) {
+    guard path.hasPrefix("/"), let opened = target.openInRoot(path) else { return }
+    drip_file_guard_enter()
+    defer { drip_file_guard_leave() }
+    guard let identity = try? SymbolFile.Identity(opened),
+      let file = try? store.open(opened, path: path, target: target)
+    else { return }
+    let page: UInt64 = 4096
+    for segment in file.segments where segment.executable {
+      let mapping = SymbolMapping(
+        start: base &+ segment.address & ~(page - 1),
+        end: (base &+ segment.address &+ segment.size &+ page - 1) & ~(page - 1),
+        fileOffset: segment.fileOffset & ~(page - 1), executable: true, path: path, device: identity.device,
+        inode: identity.inode)
+      loaded.add(mapping, change: change)
+      self.opened[mapping] = Module(path: path, file: file)
+    }
+  }
+
   /// The frames at a return address, innermost first: the calls that were inlined, then the function
   /// itself. Never empty; what cannot be named has at least its address. Named by what lies there now, or in the
-  /// given epoch.
-  public func frames(for returnAddress: UInt64, in epoch: Int? = nil) -> [Frame] {
+  /// given epoch; or by the library that the dynamic linker had loaded there at one of its changes, which tells what
+  /// came and went between two epochs.
+  public func frames(for returnAddress: UInt64, in epoch: Int? = nil, change: UInt32 = 0) -> [Frame] {
     // The call is before the address to which it returns, which may belong to the next line or function.
     let call = returnAddress &- 1
-    let mapped = history.mapping(at: call, in: epoch ?? history.epoch)
+    let mapped =
+      loaded.mapping(at: call, change: change) ?? history.mapping(at: call, in: epoch ?? history.epoch)
     // Generated code comes and goes, so its names are not cached.
     let mayBeGenerated = mapped?.mayBeGenerated ?? true
     if mayBeGenerated, returnAddress > 0, let name = perfMap.name(at: call) {

@@ -20,6 +20,10 @@ final class ProfileBuilder {
     startUnixNanoseconds = unixNanoseconds()
     kernelRelease = SystemFacts.read().kernelRelease
     refreshMappings()
+    session.onLoad = { [weak self] module in
+      self?.symbolizers[module.process]?.learn(
+        path: String(decoding: module.path, as: UTF8.self), base: module.base, change: module.change)
+    }
     session.onAdd = { [weak self] number, target in self?.learn(number, target) }
   }
 
@@ -131,7 +135,7 @@ final class ProfileBuilder {
     let symbolizer = symbolizers[entry.site.process]
     let epoch = epochs[entry.site.id]
     let native = PythonFrames.native(stack.addresses, isPython: session.python != nil)
-    var frames = native.flatMap { symbolizer?.frames(for: $0, in: epoch) ?? [] }
+    var frames = native.flatMap { symbolizer?.frames(for: $0, in: epoch, change: entry.site.change) ?? [] }
     if let python = session.python?.stack(of: entry.site.id) {
       frames = PythonFrames.merge(native: frames, python: python)
     }

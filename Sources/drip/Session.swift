@@ -13,6 +13,8 @@ final class Session {
   private(set) var notes: [String]
   /// Told of each process that is traced anew, while it is sure to be there.
   var onAdd: ((Int, TargetProcess) -> Void)?
+  /// Told of each library that a dynamic linker has loaded, as soon as drip knows.
+  var onLoad: ((LoadedModule) -> Void)?
   let domain: MemoryDomain
   /// Names of the functions of all allocators found.
   private(set) var allocatorFunctions: Set<String> = []
@@ -151,6 +153,7 @@ final class Session {
     let changes = untold + (await capture.maintain())
     untold = []
     lookBy = .infinity
+    for module in await capture.takeLoadedModules() { onLoad?(module) }
     for change in changes {
       switch change {
       case .exited(let number):

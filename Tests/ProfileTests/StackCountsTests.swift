@@ -9,13 +9,18 @@ struct StackCountsTests {
 
   @Test("every stack is counted once, under its reason")
   func counts() {
-    let ends: [StackEnd] = [.complete, .complete, .truncated, .unreadable, .broken, .missing, .truncated]
+    let ends: [StackEnd] = [
+      .complete, .complete, .truncated, .unreadable, .broken, .unmapped, .missing, .truncated,
+    ]
     let stacks = StackCounts(ends.map(site), depth: 7)
-    #expect(StackEnd.allCases.map { stacks[$0] } == [2, 2, 1, 1, 1])
-    #expect(stacks.partial == 5)
+    #expect(StackEnd.allCases.map { stacks[$0] } == [2, 2, 1, 1, 1, 1])
+    #expect(stacks.partial == 6)
     #expect(
-      stacks.summary == "2 complete, 2 truncated at 7 frames, 1 unreadable, 1 broken, 1 not stored")
-    #expect(stacks.partialSummary == "2 truncated at 7 frames, 1 unreadable, 1 broken, 1 not stored")
+      stacks.summary == "2 complete, 2 truncated at 7 frames, 1 unreadable, 1 broken, "
+        + "1 ended in code just loaded, 1 not stored")
+    #expect(
+      stacks.partialSummary
+        == "2 truncated at 7 frames, 1 unreadable, 1 broken, 1 ended in code just loaded, 1 not stored")
   }
 
   @Test("no stacks at all")

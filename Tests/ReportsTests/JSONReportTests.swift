@@ -35,7 +35,7 @@ struct JSONReportTests {
       ] + LossKind.allCases.map(\.rawValue) + [
         "stack_checks", "tables", "live", "live_capacity", "sites", "site_capacity", "bytes", "stacks",
         "depth",
-        "complete", "truncated", "unreadable", "broken", "missing", "omitted", "sites",
+        "complete", "truncated", "unreadable", "broken", "unmapped", "missing", "omitted", "sites",
         "outstanding_bytes",
         "outstanding_count", "filtered", "sites", "outstanding_bytes", "outstanding_count", "folded",
         "frames",
@@ -62,7 +62,8 @@ struct JSONReportTests {
     #expect(try dictionary(object, "tables")["site_capacity"] as? UInt64 == 32_768)
     #expect(
       try dictionary(object, "stacks") as? [String: Int] == [
-        "depth": 64, "complete": 1118, "truncated": 3, "unreadable": 1, "broken": 0, "missing": 0,
+        "depth": 64, "complete": 1118, "truncated": 3, "unreadable": 1, "broken": 0, "unmapped": 0,
+        "missing": 0,
       ])
     #expect(try dictionary(object, "omitted")["outstanding_bytes"] as? UInt64 == 2048)
     let losses = try dictionary(object, "losses")

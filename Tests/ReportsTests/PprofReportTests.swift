@@ -85,7 +85,7 @@ struct PprofReportTests {
         "drip 0.1.0", "kernel 6.18.1, uprobe session", "process 1234 server, /usr/bin/server",
         "ended early: interrupted", "only objects older than 5.0 s",
         "left out: 3 call sites with 2048 bytes outstanding",
-        "stacks: 1,118 complete, 3 truncated at 64 frames, 1 unreadable, 0 broken, 0 not stored",
+        "stacks: 1,118 complete, 3 truncated at 64 frames, 1 unreadable, 0 broken, 0 ended in code just loaded, 0 not stored",
         "17 frees of blocks allocated before the attach",
         "2 frames without a name",
       ])

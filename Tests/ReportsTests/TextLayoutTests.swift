@@ -24,7 +24,7 @@ struct TextLayoutTests {
 
         outstanding  2.00 MiB in 1,235 objects; allocated 10.0 MiB in 5,000 calls, freed 3,765
         tables       48.0 MiB of kernel memory; 1,235 of 1,048,576 objects, 120 of 32,768 stacks
-        stacks       1,118 complete, 3 truncated at 64 frames, 1 unreadable, 0 broken, 0 not stored
+        stacks       1,118 complete, 3 truncated at 64 frames, 1 unreadable, 0 broken, 0 ended in code just loaded, 0 not stored
         losses       none: the counts are exact
         note         17 frees of blocks allocated before the attach
         note         2 frames without a name

@@ -11,8 +11,15 @@ WORKLOAD_LDFLAGS :=
 
 include $(WORKLOADS_DIR)/allocators.mk
 
+# Four libraries of one source: functions of other names, blocks of other sizes.
+MODULES := $(patsubst %,$(WORKLOADS_DIR)/bin/module_%.so,a b c d)
+MODULE_SIZE_a := 1000
+MODULE_SIZE_b := 2000
+MODULE_SIZE_c := 3000
+MODULE_SIZE_d := 4000
+
 .PHONY: workloads allocator-workloads
-workloads: $(WORKLOADS) $(WORKLOADS_DIR)/bin/plugin.so $(WORKLOADS_DIR)/bin/forgetful.so $(WORKLOADS_DIR)/bin/pairs_debug_frame \
+workloads: $(WORKLOADS) $(WORKLOADS_DIR)/bin/plugin.so $(MODULES) $(WORKLOADS_DIR)/bin/forgetful.so $(WORKLOADS_DIR)/bin/pairs_debug_frame \
 	$(WORKLOADS_DIR)/bin/pairs_sframe $(WORKLOADS_DIR)/bin/pairs_frame_pointers
 # Apart, for they need what only the tests install.
 allocator-workloads: $(ALLOCATOR_WORKLOADS) $(WORKLOADS_DIR)/bin/plugin_mimalloc.so
@@ -32,6 +39,11 @@ $(WORKLOADS_DIR)/bin/forgetful.so: $(WORKLOADS_DIR)/plugins/forgetful.c $(WORKLO
 $(WORKLOADS_DIR)/bin/plugin_mimalloc.so: $(WORKLOADS_DIR)/plugins/plugin_mimalloc.c $(WORKLOADS_DIR)/build.mk
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 -O2 -g -fomit-frame-pointer -fPIC -shared -Wall -Wextra -Werror $< -o $@ -lmimalloc
+
+$(WORKLOADS_DIR)/bin/module_%.so: $(WORKLOADS_DIR)/plugins/module.c $(WORKLOADS_DIR)/build.mk
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O2 -g -fomit-frame-pointer -fPIC -shared -Wall -Wextra -Werror -DNAME=$* -DSIZE=$(MODULE_SIZE_$*) \
+		$< -o $@ -ldl
 
 # Programs whose own code can be unwound in one way only: by .debug_frame, by .sframe, by frame pointers.
 PAIRS_CFLAGS := $(filter-out -fno-omit-frame-pointer,$(WORKLOAD_CFLAGS))

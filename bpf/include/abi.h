@@ -50,6 +50,8 @@ enum drip_loss {
 	DRIP_LOSS_COLLIDING_SITES,
 	DRIP_LOSS_REGION_EVENTS,
 	DRIP_LOSS_CHECKS,
+	DRIP_LOSS_UNMAPPED_STACKS,
+	DRIP_LOSS_LINKER_EVENTS,
 	DRIP_LOSS_COUNT,
 };
 
@@ -61,6 +63,7 @@ enum drip_end {
 	DRIP_END_UNREADABLE = 3,
 	DRIP_END_BROKEN = 4,
 	DRIP_END_MISSING = 5,
+	DRIP_END_UNMAPPED = 6, /* code whose mapping or table was not known yet */
 };
 
 enum {
@@ -87,6 +90,10 @@ enum {
 	DRIP_ROWS_PER_CHUNK = 1024,
 	DRIP_PC_CACHE = 4096,
 	DRIP_SCRATCH_PER_CPU = 4,
+	DRIP_FILES = 8192,         /* files with code that are found by their inode */
+	DRIP_PATH_BYTES = 256,
+	DRIP_BASES = 2048,         /* addresses at which libraries were loaded, for which it is known which */
+	DRIP_NEW_MODULES = 16,     /* modules told of for one dlopen; more only by looking */
 	DRIP_PAGE_BYTES = 4096,
 	DRIP_CHECK_PAGES = 9,      /* of a stack's copy: 32 KiB and what stands below in the first page */
 	DRIP_CHECK_MOST_PAGES = 65, /* of a larger one's: 256 KiB */
@@ -120,7 +127,7 @@ struct drip_site {
 	drip_u32 first_block; /* of the frame store */
 	drip_u16 frame_count;
 	drip_u16 process;
-	drip_u64 end;   /* enum drip_end */
+	drip_u64 end;   /* enum drip_end; drip_linker.changes at that time in the upper half */
 	drip_u64 check; /* a second hash of the same frames, so that a collision of the first is noticed */
 };
 
@@ -281,6 +288,53 @@ struct drip_rule {
 	drip_s32 cfa_off;
 };
 
+/* A file with code, by what a mapping of it tells: the way to its rows where a process's list of mappings does not (yet)
+ * lead there. */
+struct drip_file_key {
+	drip_u64 inode;
+	drip_u32 device; /* as the kernel has it: major << 20 | minor */
+	drip_u32 reserved;
+};
+
+struct drip_file {
+	drip_u64 bias;       /* drip_mapping.bias of a mapping is its begin minus its offset in the file plus this */
+	drip_u32 first_page;
+	drip_u32 page_count; /* 0: no rows, follow the frame pointer */
+};
+
+/* What the dynamic linker of a process has said. */
+struct drip_linker {
+	drip_u64 debug;   /* address of its r_debug; 0: not known */
+	drip_u64 tail;    /* the last module of its list before libraries come; 0: not known */
+	drip_u32 changes; /* it has said so often that its list changes, or has changed */
+	drip_u32 known;   /* the value of `changes` at which user space has looked; equal: the lists are right */
+	drip_u32 state;   /* enum drip_linker_state, the last */
+	drip_u32 reserved;
+	drip_u64 reused_begin; /* here one library has lain after another, so that addresses alone tell no stack */
+	drip_u64 reused_end;   /* 0: nowhere */
+};
+
+/* r_debug.r_state of <link.h>. */
+enum drip_linker_state {
+	DRIP_LINKER_CONSISTENT = 0,
+	DRIP_LINKER_ADD = 1,
+	DRIP_LINKER_DELETE = 2,
+};
+
+/* Something has changed. A record of a ring buffer. */
+struct drip_linker_event_head {
+	drip_u64 time;    /* CLOCK_MONOTONIC, ns */
+	drip_u64 base;    /* l_addr: address in memory minus virtual address in the file; 0 without a library */
+	drip_u32 process;
+	drip_u32 change;  /* of drip_linker.changes */
+};
+
+/* A library has come. */
+struct drip_linker_event {
+	struct drip_linker_event_head head;
+	drip_u8 path[DRIP_PATH_BYTES]; /* as the target wrote it, terminated */
+};
+
 /* A run of rows for 64 KiB of text. */
 struct drip_page {
 	drip_u32 first;
@@ -350,7 +404,8 @@ struct drip_scratch {
 	drip_u64 window[DRIP_WINDOW];
 	drip_u64 behind[DRIP_WINDOW / 4]; /* never used: comparing need not check that it stays within the window */
 	drip_u64 saved[5]; /* for the self-check: the caller's rbx, r12 to r15 */
-	drip_u64 has_saved;
+	drip_u32 has_saved;
+	drip_u32 changing; /* the list of mappings is not to be relied on: the kernel is asked instead */
 };
 
 /* One stack for the self-check, a record of its ring buffer. */
@@ -441,6 +496,10 @@ _Static_assert(sizeof(struct drip_check) == 88 + DRIP_FRAMES * 8 + DRIP_CHECK_PA
 _Static_assert(DRIP_MEMO_WORDS % 4 == 0, "compared by fours");
 _Static_assert(sizeof(struct drip_rule) == 8, "drip_rule");
 _Static_assert(sizeof(struct drip_page) == 8, "drip_page");
+_Static_assert(sizeof(struct drip_file_key) == 16, "drip_file_key");
+_Static_assert(sizeof(struct drip_file) == 16, "drip_file");
+_Static_assert(sizeof(struct drip_linker) == 48, "drip_linker");
+_Static_assert(sizeof(struct drip_linker_event) == 24 + DRIP_PATH_BYTES, "drip_linker_event");
 _Static_assert(sizeof(struct drip_mapping) == 32, "drip_mapping");
 _Static_assert(sizeof(struct drip_frame_block) == 128, "drip_frame_block");
 _Static_assert(DRIP_FRAMES % DRIP_BLOCK_FRAMES == 0, "whole blocks");
