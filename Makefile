@@ -55,6 +55,7 @@ bpf-other: $(wildcard bpf/*.h bpf/include/*.h bpf/*.bpf.c) | bpf/build
 bpf/build/%.bpf.o: bpf/%.bpf.c | bpf/build
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c $< -o $@
 	$(Q)$(OBJCOPY) --strip-debug $@
+	$(Q)touch bpf/objects.c # which embeds it: SwiftPM does not look at what a file embeds
 
 bpf/build:
 	$(Q)mkdir -p $@
