@@ -14,4 +14,9 @@ extern bool bpf_session_is_return(void) __ksym __weak;
 /* Keeps clang from turning a bounded index into something the verifier can no longer bound. */
 #define OPAQUE(value) asm volatile("" : "+r"(value))
 
+/* Always 0, which the verifier does not know: adding it makes one state of the many that differ in a value's bounds. */
+volatile __u64 unknown_zero = 0;
+
+#define FORGET(value) ((value) += unknown_zero)
+
 #endif

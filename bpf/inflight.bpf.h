@@ -34,14 +34,35 @@ static __always_inline int call_find(struct drip_calls *calls, __u64 owner)
 	return found;
 }
 
+/* The same as a function, for 6 ns, and only where the bucket has any call at all, which is seldom. */
+__noinline int call_search(struct drip_calls *calls, __u64 owner)
+{
+	return calls ? call_find(calls, owner) : -1;
+}
+
+/* As call_find. Its bounds need hiding from clang, which knows them and would leave out the checks that the verifier
+ * wants. */
+static __always_inline int call_slot(struct drip_calls *calls, __u64 owner)
+{
+	__u64 any = 0;
+
+#pragma unroll
+	for (int i = 0; i < DRIP_CALLS; i++)
+		any |= calls->owner[i];
+	return any ? call_search(calls, owner) : -1;
+}
+
 /* A free slot, claimed for this thread, or -1. */
 static __always_inline int call_claim(struct drip_calls *calls, __u64 owner)
 {
+	__s64 free = -1;
+
 #pragma unroll
-	for (int i = 0; i < DRIP_CALLS; i++)
+	for (int i = 0; i < DRIP_CALLS && free < 0; i++)
 		if (!calls->owner[i] && !__sync_val_compare_and_swap(&calls->owner[i], 0, owner))
-			return i;
-	return -1;
+			free = i;
+	FORGET(free);
+	return free;
 }
 
 #endif

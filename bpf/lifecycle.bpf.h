@@ -62,7 +62,8 @@ int exited(struct bpf_raw_tracepoint_args *ctx)
 	if (!current_target())
 		return 0;
 	calls = calls_of(owner);
-	slot = calls ? call_find(calls, owner) : -1;
+	slot = calls ? call_slot(calls, owner) : -1;
+	OPAQUE(slot);
 	if (slot < 0)
 		return 0;
 	slot &= DRIP_CALLS - 1;

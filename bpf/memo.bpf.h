@@ -38,10 +38,23 @@ static __always_inline bool memo_wants(struct drip_memo *m)
 	return misses < MEMO_PATIENCE || !(misses & (MEMO_PATIENCE - 1));
 }
 
-/* Whether so many words from the one with number `from` on are the same; s->window + first, in bytes, is the stack's
- * beginning. Loops within loops, each in a function of its own, cost the verifier their sum and not their product. */
-#define MEMO_AT_ONCE 32
+/* Words that one call of memo_same compares, and one turn of its loop. */
+#define MEMO_AT_ONCE (DRIP_MEMO_WORDS / 2)
+#define MEMO_TURN 8
 
+/* The word so many bytes above `w`. The sum in the offset's register: clang would copy `w` first, for each word. */
+#define WORD_ABOVE(w, offset)                                           \
+	({                                                              \
+		__u64 at_ = (offset) & MEMO_BYTES;                      \
+		asm volatile("%0 += %1" : "+r"(at_) : "r"(w));          \
+		*(const __u64 *)at_;                                    \
+	})
+#define DIFFERS(i) (WORD_ABOVE(w, at[i]) != word[i])
+
+/* Whether so many words from the one with number `from` on are the same; s->window + first, in bytes, is the stack's
+ * beginning. A comparison a word (sums of differences cost more), a mask and no shift, and turns of eight, whose
+ * pointers go on by constants. What a call costs is its return, about 6 ns where returns are guarded: so there is one
+ * for most stacks, and a function at all because loops within loops cost the verifier their product. */
 __noinline int memo_same(struct drip_memo *m, struct drip_scratch *s, __u32 first, __u32 from)
 {
 	const char *w;
@@ -55,37 +68,37 @@ __noinline int memo_same(struct drip_memo *m, struct drip_scratch *s, __u32 firs
 	word = m->word + from;
 	at = m->at + from;
 	left = m->count - from;
-	for (__u32 i = 0; i < MEMO_AT_ONCE; i += 4) {
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < MEMO_AT_ONCE; i += MEMO_TURN) {
 		if (i >= left)
 			break;
-		/* A comparison a word: sums of differences cost more, and so do more turns. Bytes: one mask for each word and
-		 * no shift. */
-		if (*(__u64 *)(w + (at[i] & MEMO_BYTES)) != word[i] ||
-		    *(__u64 *)(w + (at[i + 1] & MEMO_BYTES)) != word[i + 1] ||
-		    *(__u64 *)(w + (at[i + 2] & MEMO_BYTES)) != word[i + 2] ||
-		    *(__u64 *)(w + (at[i + 3] & MEMO_BYTES)) != word[i + 3])
+		if (DIFFERS(0) || DIFFERS(1) || DIFFERS(2) || DIFFERS(3) || DIFFERS(4) || DIFFERS(5) || DIFFERS(6) ||
+		    DIFFERS(7))
 			return false;
+		word += MEMO_TURN;
+		at += MEMO_TURN;
+		OPAQUE(word);
+		OPAQUE(at);
 	}
 	return true;
 }
 
-/* Whether the stack above s->start_sp is the remembered one. The window must hold s->start_sp. A function of its own,
- * as the next one: the verifier then looks at each loop once. */
-__noinline int memo_holds(struct drip_memo *m, struct drip_scratch *s, __u32 process, __u32 generation)
+/* Whether the stack above s->start_sp is the remembered one. The window must hold s->start_sp. */
+static __always_inline bool memo_holds(struct drip_memo *m, struct drip_scratch *s, __u32 process, __u32 generation)
 {
+	struct drip_linker *linker = linker_of(process);
 	__u64 version, difference;
 	__u32 first, extent, count;
 
-	if (!m || !s || is_changing(process))
+	if (!linker)
 		return false;
 	version = *(volatile __u64 *)&m->version;
 	first = (s->start_sp - s->window_base) >> 3;
 	extent = m->extent;
 	count = m->count;
-	if (version & 1)
-		return false;
 	difference = (m->pc ^ s->start_pc) | (m->sp ^ s->start_sp) | ((m->fp ^ s->start_fp) & m->fp_mask) |
-		(m->generation ^ generation) | (m->process ^ process);
+		(m->generation ^ generation) | (m->process ^ process) | (version & 1) |
+		(linker->changes ^ linker->known);
 	if (difference || !count || count > DRIP_MEMO_WORDS || first >= 256 || extent > DRIP_WINDOW - 256)
 		return false;
 	s->hint = first + extent;
@@ -101,20 +114,19 @@ __noinline int memo_holds(struct drip_memo *m, struct drip_scratch *s, __u32 pro
 			return false;
 		s->window_words = words + more;
 	}
-	for (__u32 i = 0; i < DRIP_MEMO_WORDS; i += MEMO_AT_ONCE) {
-		if (i >= count)
-			break;
-		if (!memo_same(m, s, first * 8, i))
-			return false;
-	}
+	if (!memo_same(m, s, first * 8, 0))
+		return false;
+	if (count > MEMO_AT_ONCE && !memo_same(m, s, first * 8, MEMO_AT_ONCE))
+		return false;
 	return *(volatile __u64 *)&m->version == version;
 }
 
 /* Remembers the walk in `s`. Another CPU that writes the same slot at this moment has the better of it. */
 __noinline int memo_write(struct drip_memo *m, struct drip_scratch *s, __u32 process, __u32 generation, __u32 site)
 {
-	__u64 version;
 	__u32 count;
+	__u64 version, *word;
+	__u16 *at;
 
 	if (!m || !s)
 		return 0;
@@ -124,19 +136,16 @@ __noinline int memo_write(struct drip_memo *m, struct drip_scratch *s, __u32 pro
 		return 0;
 	if (__sync_val_compare_and_swap(&m->version, version, version + 1) != version)
 		return 0;
-	/* Comparing goes by fours: the last word stands for what is missing to the next multiple. */
-	for (__u32 i = 0; i < 3; i++) {
-		__u32 last = s->reads - 1, next = s->reads;
-
-		if (!(next & 3))
-			break;
-		OPAQUE(last);
-		OPAQUE(next);
-		if (last >= DRIP_MEMO_WORDS || next >= DRIP_MEMO_WORDS)
-			break;
-		s->read_word[next] = s->read_word[last];
-		s->read_at[next] = s->read_at[last];
-		s->reads = next + 1;
+	/* Comparing goes by eights: the last word stands for what is missing to the next multiple. */
+	OPAQUE(count);
+	if (!count || count > DRIP_MEMO_WORDS)
+		return 0;
+	word = &s->read_word[count];
+	at = &s->read_at[count];
+#pragma unroll
+	for (int i = 0; i < MEMO_TURN - 1; i++) {
+		word[i] = word[-1];
+		at[i] = at[-1];
 	}
 	bpf_probe_read_kernel(m->word, sizeof(m->word), s->read_word);
 	bpf_probe_read_kernel(m->at, sizeof(m->at), s->read_at);
@@ -147,7 +156,7 @@ __noinline int memo_write(struct drip_memo *m, struct drip_scratch *s, __u32 pro
 	m->generation = generation;
 	m->site = site;
 	m->process = process;
-	m->count = (count + 3) & ~3U;
+	m->count = (count + MEMO_TURN - 1) & ~(MEMO_TURN - 1U);
 	m->extent = s->extent;
 	m->end = s->end;
 	__sync_lock_test_and_set(&m->version, version + 2);

@@ -66,21 +66,32 @@ static __always_inline __u32 site_of_stack(struct drip_scratch *s, __u32 process
 	return site;
 }
 
-/* The site of the stack whose innermost frame is where the trap was: at a return, the caller. */
-static __always_inline __u32 site_at_trap(struct pt_regs *ctx, __u32 process)
+/* Makes ready for a walk from where the trap was: at a return, from the caller. NULL, and counted, if there is no room to
+ * walk in. */
+static __always_inline struct drip_scratch *scratch_at_trap(struct pt_regs *ctx)
 {
 	struct drip_scratch *s = scratch_claim();
-	__u32 site;
 
 	if (!s) {
 		lose(DRIP_LOSS_SCRATCH_BUSY);
-		return DRIP_NO_SITE;
+		return NULL;
 	}
 	s->start_pc = PT_REGS_IP(ctx);
 	s->start_sp = PT_REGS_SP(ctx);
 	s->start_fp = PT_REGS_FP(ctx);
 	check_registers(s, ctx);
 	window_open(s, s->start_sp, 0);
+	return s;
+}
+
+/* The site of that stack. */
+static __always_inline __u32 site_at_trap(struct pt_regs *ctx, __u32 process)
+{
+	struct drip_scratch *s = scratch_at_trap(ctx);
+	__u32 site;
+
+	if (!s)
+		return DRIP_NO_SITE;
 	site = site_of_stack(s, process);
 	scratch_release(s);
 	return site;
@@ -92,18 +103,24 @@ static __always_inline bool chosen(__u64 size)
 	return wanted(size) && sample_keeps(size);
 }
 
-/* Enters a new object and counts it at its site. The old object at this address, if there is one, was freed unseen. */
-__noinline int record(__u32 process, __u64 address, __u64 size, __u32 site)
+/* Enters a new object and counts it at the site of the stack in `s`, which is given back; without one it has no site. The
+ * old object at this address, if there is one, was freed unseen. A function of its own, all of it in one: the verifier
+ * meets it in states of many kinds, and a call costs its return. */
+__noinline int record(struct drip_scratch *s, __u32 process, __u64 address, __u64 size)
 {
-	struct drip_object object = {.size = size, .site = site, .birth = birth_now()}, stale = {};
+	struct drip_object object = {.size = size, .site = DRIP_NO_SITE, .birth = birth_now()}, stale = {};
 	__u64 key = object_key(address, process);
 
+	if (s) {
+		object.site = site_of_stack(s, process);
+		scratch_release(s);
+	}
 	if (table_remove(key, &stale)) {
 		lose(DRIP_LOSS_STALE_ADDRESSES);
 		count_free(stale.site, stale.size);
 	}
 	if (table_insert(key, &object))
-		count_alloc(site, size);
+		count_alloc(object.site, size);
 	else
 		lose(DRIP_LOSS_TABLE_FULL);
 	return 0;

@@ -568,14 +568,14 @@ unreadable:
 	return 1;
 }
 
-/* Six simple frames; 0 if there were fewer. */
+/* Four simple frames; 0 if there were fewer. */
 __noinline int simple_steps(struct drip_scratch *s, struct drip_process *p)
 {
 	if (!s || !p || s->changing)
 		return 0;
 	/* A loop in the code, too: at its head the verifier finds that it has been there. */
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < 4; i++)
 		if (!simple_step(s, p))
 			return 0;
 	return 1;
@@ -631,12 +631,9 @@ static __always_inline void scratch_release(struct drip_scratch *s)
 }
 
 /* Walks the stack of a function that is about to be returned to at s->start_pc. s->reads says whether to note what it
- * depends on: 0, or DRIP_NOT_REMEMBERED. A function of its own, as others here, for the verifier's sake: it is called
- * in states of many kinds. */
-__noinline int walk(struct drip_scratch *s, struct drip_process *p, __u32 process)
+ * depends on: 0, or DRIP_NOT_REMEMBERED. */
+static __always_inline void walk(struct drip_scratch *s, struct drip_process *p, __u32 process)
 {
-	if (!s || !p)
-		return 0;
 	s->count = 0;
 	s->end = DRIP_END_TRUNCATED;
 	s->hash = 0xcbf29ce484222325ULL;
@@ -654,14 +651,13 @@ __noinline int walk(struct drip_scratch *s, struct drip_process *p, __u32 proces
 	if (python_on)
 		s->most += python_frames(s, process);
 	if (push_frame(s, s->start_pc))
-		return 0;
+		return;
 	for (int i = 0; i < DRIP_FRAMES; i += 16)
 		if (unwind_steps(s, p))
 			break;
 	identify_files(s, process);
 	if (python_on && s->python_frame && s->end == DRIP_END_COMPLETE)
 		s->end = DRIP_END_TRUNCATED;
-	return 0;
 }
 
 #endif

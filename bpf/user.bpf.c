@@ -40,14 +40,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #include "linker.bpf.h"
 #include "regions.bpf.h"
-#include "linker.bpf.h"
-
-/* call_find, called: one state to the verifier instead of one a slot, for 2 ns. Its bounds need hiding from clang, which
- * knows them and would leave out the checks that the verifier wants. */
-__noinline int call_slot(struct drip_calls *calls, __u64 owner)
-{
-	return calls ? call_find(calls, owner) : -1;
-}
 
 /* Takes a realloc's old object out of the table, now: once realloc has freed the block, another thread may be given it. A
  * function of its own: few calls have one, and the verifier goes through it once. */
@@ -228,7 +220,7 @@ static __always_inline int leave(struct pt_regs *ctx)
 	__sync_lock_test_and_set(&calls->owner[slot], 0);
 	if (failed || !chosen(size))
 		return 0;
-	record(process, result, size, site_at_trap(ctx, process));
+	record(scratch_at_trap(ctx), process, result, size);
 	return 0;
 }
 
@@ -259,8 +251,9 @@ static __always_inline bool is_inner_free(__u64 address)
 {
 	__u64 owner = bpf_get_current_pid_tgid();
 	struct drip_calls *calls = calls_of(owner);
-	int slot = calls ? call_find(calls, owner) : -1;
+	int slot = calls ? call_slot(calls, owner) : -1;
 
+	OPAQUE(slot);
 	return slot >= 0 && calls->call[slot & (DRIP_CALLS - 1)].pointer == address;
 }
 
@@ -308,12 +301,11 @@ int usdt_alloc(struct pt_regs *ctx)
 	__u64 cookie = bpf_get_attach_cookie(ctx);
 	__u64 pointer = usdt_value(ctx, cookie >> DRIP_USDT_POINTER);
 	__u64 weight = usdt_value(ctx, cookie >> DRIP_USDT_WEIGHT);
-	__u32 process = COOKIE_PROCESS(cookie), site;
+	__u32 process = COOKIE_PROCESS(cookie);
 
 	if (!pointer || !target_of(process))
 		return 0;
-	site = site_at_trap(ctx, process);
-	record(process, pointer, weight, site);
+	record(scratch_at_trap(ctx), process, pointer, weight);
 	return 0;
 }
 
@@ -356,12 +348,13 @@ static __always_inline void on_trial(struct drip_call *call, __u32 role, __u64 s
 /* Keeps the size of a call for a later site of it, unless the thread has a call in flight. */
 static __always_inline void remember(struct drip_calls *calls, __u64 owner, __u64 size, __u64 return_at)
 {
-	int slot = call_find(calls, owner);
+	int slot = call_slot(calls, owner);
 	struct drip_call *call;
 	bool is_new = slot < 0;
 
 	if (is_new)
 		slot = call_claim(calls, owner);
+	OPAQUE(slot);
 	if (slot < 0)
 		return; /* the settling site finds nothing and counts the loss */
 	call = &calls->call[slot & (DRIP_CALLS - 1)];
@@ -395,7 +388,7 @@ int inside(struct pt_regs *ctx)
 	__u64 cookie = bpf_get_attach_cookie(ctx), owner, size = 0, result = 0, return_at;
 	__u32 role = INNER(cookie, DRIP_INNER_ROLE, 2), edge = INNER(cookie, DRIP_INNER_EDGE, 2);
 	__u32 process = INNER(cookie, DRIP_INNER_PROCESS, 16), function = INNER(cookie, DRIP_INNER_FUNCTION, 8);
-	__u32 frame = INNER(cookie, DRIP_INNER_FRAME, 8), site = DRIP_NO_SITE;
+	__u32 frame = INNER(cookie, DRIP_INNER_FRAME, 8);
 	struct drip_target *t = target_of(process);
 	struct drip_calls *calls;
 	struct drip_scratch *s;
@@ -475,9 +468,7 @@ int inside(struct pt_regs *ctx)
 		goto out;
 	s->start_sp = return_at + 8;
 	s->start_fp = value_at(ctx, s, INNER(cookie, DRIP_INNER_FP, 6));
-	site = site_of_stack(s, process);
-	scratch_release(s);
-	record(process, result, size, site);
+	record(s, process, result, size);
 	return 0;
 out:
 	scratch_release(s);

@@ -398,8 +398,8 @@ struct drip_scratch {
 	drip_u32 most;   /* frames, with these */
 	drip_u32 reads; /* words that the walk depends on; DRIP_NOT_REMEMBERED: and it is not to be remembered */
 	drip_u32 extent; /* words above start_sp that these reach to */
-	drip_u64 read_word[DRIP_MEMO_WORDS];
-	drip_u16 read_at[DRIP_MEMO_WORDS]; /* in bytes above start_sp */
+	drip_u64 read_word[DRIP_MEMO_WORDS + 8]; /* and room to fill the last eight up */
+	drip_u16 read_at[DRIP_MEMO_WORDS + 8]; /* in bytes above start_sp */
 	drip_u64 frame[DRIP_FRAMES];
 	drip_u64 window[DRIP_WINDOW];
 	drip_u64 behind[DRIP_WINDOW / 4]; /* never used: comparing need not check that it stays within the window */
@@ -438,7 +438,7 @@ struct drip_memo {
 	drip_u32 generation;
 	drip_u32 site;
 	drip_u16 process;
-	drip_u16 count;  /* a multiple of 4: padded with its last entry */
+	drip_u16 count;  /* a multiple of 8: padded with its last entry */
 	drip_u16 extent; /* words above sp that must be at hand */
 	drip_u16 end;    /* enum drip_end */
 	drip_u64 word[DRIP_MEMO_WORDS];
@@ -493,7 +493,7 @@ _Static_assert(sizeof(struct drip_calls) == 512, "eight cache lines");
 _Static_assert(sizeof(struct drip_target) == 16, "drip_target");
 _Static_assert(sizeof(struct drip_region_event) == 40, "drip_region_event");
 _Static_assert(sizeof(struct drip_check) == 88 + DRIP_FRAMES * 8 + DRIP_CHECK_PAGES * DRIP_PAGE_BYTES, "drip_check");
-_Static_assert(DRIP_MEMO_WORDS % 4 == 0, "compared by fours");
+_Static_assert(DRIP_MEMO_WORDS % 16 == 0, "compared by eights, in two halves");
 _Static_assert(sizeof(struct drip_rule) == 8, "drip_rule");
 _Static_assert(sizeof(struct drip_page) == 8, "drip_page");
 _Static_assert(sizeof(struct drip_file_key) == 16, "drip_file_key");
