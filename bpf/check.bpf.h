@@ -49,13 +49,33 @@ static __always_inline void check_describe(
 	bpf_probe_read_kernel(c->frame, sizeof(c->frame), s->frame);
 }
 
+/* Copies the stack, in blocks of eight pages, and of the one that has the end in it what there is. */
+static __always_inline void check_copy(struct drip_check *c, __u32 most)
+{
+	__u64 pages = 0;
+
+	for (__u32 block = 0; block < most / 8; block++) {
+		if (bpf_probe_read_user(
+			    c->stack[block * 8], 8 * DRIP_PAGE_BYTES, (void *)(c->base + pages * DRIP_PAGE_BYTES)))
+			break;
+		pages += 8;
+	}
+	for (__u32 more = 4; more; more >>= 1) {
+		FORGET(pages);
+		if (pages > most - more)
+			continue;
+		if (!bpf_probe_read_user(
+			    c->stack[pages], more * DRIP_PAGE_BYTES, (void *)(c->base + pages * DRIP_PAGE_BYTES)))
+			pages += more;
+	}
+	c->pages = pages;
+}
+
 /* Sends the stack in `s` off; `what` is the process and, in the low half, the site. Whole pages are copied, from the one
- * that holds s->start_sp to the last that can be read. Functions of their own, as all that
- * have loops. */
+ * that holds s->start_sp to the last that can be read. Functions of their own, as all that have loops. */
 __noinline int check_send(struct drip_scratch *s, __u64 what, __u32 end, __u32 is_walked)
 {
 	struct drip_check *c;
-	int pages = 0;
 
 	if (!s || !check_every)
 		return 0;
@@ -65,12 +85,7 @@ __noinline int check_send(struct drip_scratch *s, __u64 what, __u32 end, __u32 i
 		return 0;
 	}
 	check_describe(c, s, what, end, is_walked);
-	for (int i = 0; i < DRIP_CHECK_PAGES; i++) {
-		if (bpf_probe_read_user(c->stack[i], DRIP_PAGE_BYTES, (void *)(c->base + i * DRIP_PAGE_BYTES)))
-			break;
-		pages += 1;
-	}
-	c->pages = pages;
+	check_copy(c, DRIP_CHECK_PAGES);
 	bpf_ringbuf_submit(c, BPF_RB_NO_WAKEUP);
 	return 0;
 }
@@ -79,7 +94,6 @@ __noinline int check_send(struct drip_scratch *s, __u64 what, __u32 end, __u32 i
 __noinline int check_send_large(struct drip_scratch *s, __u64 what, __u32 end, __u32 is_walked)
 {
 	struct drip_check *c;
-	int pages = 0;
 
 	if (!s || !check_every)
 		return 0;
@@ -90,41 +104,30 @@ __noinline int check_send_large(struct drip_scratch *s, __u64 what, __u32 end, _
 		return 0;
 	}
 	check_describe(c, s, what, end, is_walked);
-	for (int block = 0; block < DRIP_CHECK_MOST_PAGES / 8; block++) {
-		if (bpf_probe_read_user(
-			    c->stack[block * 8], 8 * DRIP_PAGE_BYTES,
-			    (void *)(c->base + pages * DRIP_PAGE_BYTES))) {
-			/* The end is in this block: page by page. */
-			for (int i = 0; i < 7; i++) {
-				if (bpf_probe_read_user(
-					    c->stack[block * 8 + i], DRIP_PAGE_BYTES,
-					    (void *)(c->base + pages * DRIP_PAGE_BYTES)))
-					break;
-				pages += 1;
-			}
-			break;
-		}
-		pages += 8;
-	}
-	c->pages = pages;
+	check_copy(c, DRIP_CHECK_MOST_PAGES);
 	bpf_ringbuf_submit(c, BPF_RB_NO_WAKEUP);
 	return 0;
 }
 
 /* Looks at one stack in `check_every`, by chance, so that no regularity of the program escapes. */
-static __always_inline void check_stack(struct drip_scratch *s, __u32 process, __u32 site, __u32 end, bool is_walked)
+__noinline int check_some(struct drip_scratch *s, __u64 what, __u32 end, __u32 is_walked)
 {
-	if (!check_every)
-		return;
+	if (!s || !check_every)
+		return 0;
 	if (bpf_get_prandom_u32() % check_every == 0) {
-		__u64 what = (__u64)process << 32 | site;
-
 		if (is_walked && s->sp - s->start_sp > (DRIP_CHECK_PAGES - 1) * DRIP_PAGE_BYTES)
 			check_send_large(s, what, end, is_walked);
 		else
 			check_send(s, what, end, is_walked);
 	}
 	s->has_saved = 0;
+	return 0;
+}
+
+static __always_inline void check_stack(struct drip_scratch *s, __u32 process, __u32 site, __u32 end, bool is_walked)
+{
+	if (check_every)
+		check_some(s, (__u64)process << 32 | site, end, is_walked);
 }
 
 #endif

@@ -581,16 +581,26 @@ __noinline int simple_steps(struct drip_scratch *s, struct drip_process *p)
 	return 1;
 }
 
-/* Sixteen frames at least; returns as unwind_step. The loops in functions of their own and the one around them cost the
- * verifier their sum, not their product. */
+/* Eight frames at least, and 64; both return as unwind_step. Each loop in a function of its own: they cost the verifier
+ * their sum, not their product. */
+#define STEPS 8
+
 __noinline int unwind_steps(struct drip_scratch *s, struct drip_process *p)
 {
-	for (int i = 0; i < 16; i++) {
+	for (int i = 0; i < STEPS; i++) {
 		if (simple_steps(s, p))
 			continue;
 		if (unwind_step(s, p))
 			return 1;
 	}
+	return 0;
+}
+
+__noinline int unwind_many(struct drip_scratch *s, struct drip_process *p)
+{
+	for (int i = 0; i < STEPS; i++)
+		if (unwind_steps(s, p))
+			return 1;
 	return 0;
 }
 
@@ -652,8 +662,8 @@ static __always_inline void walk(struct drip_scratch *s, struct drip_process *p,
 		s->most += python_frames(s, process);
 	if (push_frame(s, s->start_pc))
 		return;
-	for (int i = 0; i < DRIP_FRAMES; i += 16)
-		if (unwind_steps(s, p))
+	for (int i = 0; i < DRIP_FRAMES; i += STEPS * STEPS)
+		if (unwind_many(s, p))
 			break;
 	identify_files(s, process);
 	if (python_on && s->python_frame && s->end == DRIP_END_COMPLETE)

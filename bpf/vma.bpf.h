@@ -67,7 +67,7 @@ __noinline int find_mapping(__u64 address, struct found_mapping *out)
 }
 
 /* The file mapped at an address, as one number; 0 if there is none. */
-__noinline __u64 file_at(__u64 address)
+static __always_inline __u64 file_at(__u64 address)
 {
 	struct found_mapping found = {};
 

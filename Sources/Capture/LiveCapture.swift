@@ -47,15 +47,13 @@ public actor LiveCapture {
   var toldPython: Set<UInt32> = []
   /// Frames of sites that were read; a site's frames never change.
   var stacks: [UInt32: CallStack] = [:]
-  /// Stacks that had ended in code just loaded, and were unwound later.
-  var repaired: [UInt32: CallStack] = [:]
   /// What the dynamic linkers have told and nobody has taken.
   var loadedModules: [LoadedModule] = []
   private var probeNotes: [String] = []
   private var isPaused = false
   private var windows: WindowClock
   /// Places whose last process's probes may still be there: they must not fire for another one.
-  private var detaching: [Int: Detaching] = [:]
+  private var detaching: [Int: [Detaching]] = [:]
 
   /// Loads the programs, writes the unwind tables, attaches to the first process, and starts to count.
   public init(
@@ -182,7 +180,7 @@ public actor LiveCapture {
 
   /// A number whose place is free. Numbers are 16 bits of a key and are not used twice.
   private func freeNumber() -> Int? {
-    detaching = detaching.filter { !$0.value.isDone }
+    detaching = detaching.filter { !$0.value.allSatisfy(\.isDone) }
     let taken = Set(traced.values.filter { $0.state == .running && !$0.isPurged }.map(\.slot)).union(
       detaching.keys)
     let capacity = kernel.layout.processes
@@ -298,7 +296,11 @@ public actor LiveCapture {
     // A failure to forget is harmless: the place says OFF.
     try? kernel.track(pid: one.process.identity.pid, slot: nil)
     // With few places the next process, which may be this one with another program, needs this very place at once.
-    if kernel.layout.processes > 4 { detaching[one.slot] = one.probes?.detachLater() }
+    if kernel.layout.processes > 4 {
+      detaching[one.slot] = one.probes?.detachLater()
+    } else {
+      one.probes?.waitForLeaving()
+    }
     traced[number]?.probes = nil
     traced[number]?.state = state
   }
@@ -429,7 +431,7 @@ public actor LiveCapture {
       frees: (site.frees + unit / 2) / unit, allocatedBytes: site.allocated_bytes,
       freedBytes: site.freed_bytes,
       agedCount: scan.count[Int(id)], agedBytes: scan.bytes[Int(id)], oldestSeconds: oldest,
-      end: repaired[id] == nil ? StackEnd(drip: site.end) : .complete, change: UInt32(site.end >> 32))
+      end: StackEnd(drip: site.end), change: UInt32(site.end >> 32))
     if options.sampling.isOn {
       let estimate = scan.estimates[Int(id)]
       counts.agedCount = UInt64(estimate.objects.value.rounded())
@@ -443,7 +445,7 @@ public actor LiveCapture {
 
   /// The frames of a site.
   public func stack(of site: UInt32) -> CallStack {
-    if let known = repaired[site] ?? stacks[site] { return known }
+    if let known = stacks[site] { return known }
     let stack = readStack(site)
     if stack.end != .missing { stacks[site] = stack }
     return stack

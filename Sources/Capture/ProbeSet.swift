@@ -1,5 +1,6 @@
 import Binaries
 import CProbes
+import Glibc
 import Libbpf
 import Probes
 import Processes
@@ -41,6 +42,8 @@ final class ProbeSet {
   private let pid: Int32
   private var base = Links()
   private var functions: [Function] = []
+  /// Probes that are on their way out on another thread.
+  private var leaving: [Detaching] = []
   /// The functions that count by their inner sites from the beginning: `one_trap` in abi.h.
   private(set) var initial: UInt32 = 0
   /// Facts about the probes that a reader of the results should know.
@@ -135,8 +138,8 @@ final class ProbeSet {
       fileOffset: site.fileOffset, cookie: ProbeCookie.entry(site, process: number, function: function))
   }
 
-  /// Takes everything off, on another thread. What still fires meanwhile finds that its process is not counted.
-  func detachLater() -> Detaching {
+  /// Takes everything off, on other threads. What still fires meanwhile finds that its process is not counted.
+  func detachLater() -> [Detaching] {
     var all = Links()
     swap(&all, &base)
     for function in functions {
@@ -148,7 +151,22 @@ final class ProbeSet {
       all.add(links)
     }
     functions = []
-    return all.detachLater()
+    release(&all)
+    return leaving
+  }
+
+  /// Probes that no call needs any more. The kernel takes long to give them up where it has much to do, up to a minute
+  /// has been seen, and counting must not wait for it: what still fires finds that its function is counted otherwise.
+  private func release(_ links: inout Links) {
+    var going = Links()
+    swap(&going, &links)
+    leaving.removeAll { $0.isDone }
+    leaving.append(going.detachLater())
+  }
+
+  /// Waits until nothing is on its way out any more.
+  func waitForLeaving() {
+    while !leaving.allSatisfy(\.isDone) { usleep(1000) }
   }
 
   /// Some function has not been decided on yet.
@@ -164,7 +182,7 @@ final class ProbeSet {
       case .trial: judge(function, kernel)
       case .draining where !isInFlight(function, kernel):
         function.stage = .inside
-        function.entry = Links()
+        release(&function.entry)
       case .draining, .inside, .refused: break
       }
     }
@@ -176,7 +194,7 @@ final class ProbeSet {
     }
     if trial.disagreed > 0 || trial.nested > 0 {
       function.stage = .refused
-      function.inner = Links()
+      release(&function.inner)
       notes.append(
         trial.disagreed > 0
           ? "\(function.name): sites inside of it contradicted entry and return in \(trial.disagreed) of "

@@ -292,6 +292,8 @@ final class Session {
         untold += await capture.maintain()
         nextLinkerLook = monotonicSeconds() + Self.linkerPause
         lookBy = min(lookBy, nextLinkerLook + Self.linkerDelay)
+        // Or a program that loads and unloads without end would be all that drip looks at.
+        if monotonicSeconds() >= next { return .timeout }
       } else {
         try await handleChildren()
         if !hasTargets { return .targetExited }
