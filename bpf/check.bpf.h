@@ -31,9 +31,10 @@ static __always_inline void check_registers(struct drip_scratch *s, struct pt_re
 #endif
 }
 
-/* What a record tells beside the copy. */
+/* What a record tells beside the copy; `ending`: how the walk ended, and how often the linker had told of changes above
+ * it. */
 static __always_inline void check_describe(
-	struct drip_check *c, struct drip_scratch *s, __u64 what, __u32 end, __u32 is_walked)
+	struct drip_check *c, struct drip_scratch *s, __u64 what, __u64 ending, __u32 is_walked)
 {
 	c->pc = s->start_pc;
 	c->sp = s->start_sp;
@@ -44,7 +45,8 @@ static __always_inline void check_describe(
 	c->has_saved = s->has_saved;
 	c->site = what;
 	c->process = what >> 32;
-	c->end = end;
+	c->end = ending;
+	c->change = ending >> 32;
 	c->count = is_walked ? s->count : 0;
 	bpf_probe_read_kernel(c->frame, sizeof(c->frame), s->frame);
 }
@@ -73,7 +75,7 @@ static __always_inline void check_copy(struct drip_check *c, __u32 most)
 
 /* Sends the stack in `s` off; `what` is the process and, in the low half, the site. Whole pages are copied, from the one
  * that holds s->start_sp to the last that can be read. Functions of their own, as all that have loops. */
-__noinline int check_send(struct drip_scratch *s, __u64 what, __u32 end, __u32 is_walked)
+__noinline int check_send(struct drip_scratch *s, __u64 what, __u64 ending, __u32 is_walked)
 {
 	struct drip_check *c;
 
@@ -84,14 +86,14 @@ __noinline int check_send(struct drip_scratch *s, __u64 what, __u32 end, __u32 i
 		lose(DRIP_LOSS_CHECKS);
 		return 0;
 	}
-	check_describe(c, s, what, end, is_walked);
+	check_describe(c, s, what, ending, is_walked);
 	check_copy(c, DRIP_CHECK_PAGES);
 	bpf_ringbuf_submit(c, BPF_RB_NO_WAKEUP);
 	return 0;
 }
 
 /* The same for a stack that is too large for that. */
-__noinline int check_send_large(struct drip_scratch *s, __u64 what, __u32 end, __u32 is_walked)
+__noinline int check_send_large(struct drip_scratch *s, __u64 what, __u64 ending, __u32 is_walked)
 {
 	struct drip_check *c;
 
@@ -103,22 +105,23 @@ __noinline int check_send_large(struct drip_scratch *s, __u64 what, __u32 end, _
 		lose(DRIP_LOSS_CHECKS);
 		return 0;
 	}
-	check_describe(c, s, what, end, is_walked);
+	check_describe(c, s, what, ending, is_walked);
 	check_copy(c, DRIP_CHECK_MOST_PAGES);
 	bpf_ringbuf_submit(c, BPF_RB_NO_WAKEUP);
 	return 0;
 }
 
 /* Looks at one stack in `check_every`, by chance, so that no regularity of the program escapes. */
-__noinline int check_some(struct drip_scratch *s, __u64 what, __u32 end, __u32 is_walked)
+__noinline int check_some(struct drip_scratch *s, __u64 what, __u64 ending, __u32 is_walked)
 {
 	if (!s || !check_every)
 		return 0;
 	if (bpf_get_prandom_u32() % check_every == 0) {
+		ending |= (__u64)linker_changes(what >> 32) << 32;
 		if (is_walked && s->sp - s->start_sp > (DRIP_CHECK_PAGES - 1) * DRIP_PAGE_BYTES)
-			check_send_large(s, what, end, is_walked);
+			check_send_large(s, what, ending, is_walked);
 		else
-			check_send(s, what, end, is_walked);
+			check_send(s, what, ending, is_walked);
 	}
 	s->has_saved = 0;
 	return 0;

@@ -77,11 +77,12 @@ __noinline int note_base(__u64 module, __u32 process)
 	bool is_other;
 
 	/* The dynamic section lies in the data, behind the code. */
-	if (!linker || !file || end < base)
+	if (!linker || end < base)
 		return 0;
+	/* What cannot be told now may be another one. */
 	before = bpf_map_lookup_elem(&bases, &key);
-	is_other = before && *before != file;
-	if (!before || is_other)
+	is_other = !file || (before && *before != file);
+	if (file && (!before || is_other))
 		bpf_map_update_elem(&bases, &key, &file, BPF_ANY);
 	if (!is_other)
 		return 0;

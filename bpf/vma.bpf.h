@@ -66,7 +66,8 @@ __noinline int find_mapping(__u64 address, struct found_mapping *out)
 	return result;
 }
 
-/* The file mapped at an address, as one number; 0 if there is none. */
+/* The file mapped at an address, as one number; 0 if there is none, or if the kernel is changing the mappings this moment
+ * and cannot tell. */
 static __always_inline __u64 file_at(__u64 address)
 {
 	struct found_mapping found = {};
@@ -76,21 +77,24 @@ static __always_inline __u64 file_at(__u64 address)
 	return found.file.inode ^ (__u64)found.file.device << 40;
 }
 
-/* Makes the file of one frame part of the stack's identity, if the frame is where one library has lain after another. */
-__noinline int identify_frame(struct drip_scratch *s, __u64 begin, __u64 end, __u32 n)
+/* Makes the file of one frame part of the stack's identity, if the frame is where one library has lain after another. What
+ * cannot be told now is told apart by when it was: until the linker's next change there is no other file there. */
+__noinline int identify_frame(struct drip_scratch *s, __u64 begin, __u64 end, __u32 n, __u32 process)
 {
-	__u64 address;
+	__u64 address, file;
 
 	if (!s || n >= DRIP_FRAMES)
 		return 0;
 	address = s->frame[n];
-	if (address > begin && address <= end)
-		add_to_identity(s, file_at(address - 1));
+	if (address <= begin || address > end)
+		return 0;
+	file = file_at(address - 1);
+	add_to_identity(s, file ? file : linker_changes(process));
 	return 0;
 }
 
 /* The same for eight frames from one on. */
-__noinline int identify_eight(struct drip_scratch *s, __u64 begin, __u64 end, __u32 from)
+__noinline int identify_eight(struct drip_scratch *s, __u64 begin, __u64 end, __u32 from, __u32 process)
 {
 	if (!s)
 		return 0;
@@ -99,7 +103,7 @@ __noinline int identify_eight(struct drip_scratch *s, __u64 begin, __u64 end, __
 
 		if (n >= s->count)
 			return 0;
-		identify_frame(s, begin, end, n);
+		identify_frame(s, begin, end, n, process);
 	}
 	return 0;
 }
@@ -112,7 +116,7 @@ __noinline int identify_files(struct drip_scratch *s, __u32 process)
 	if (!linker || !linker->reused_end)
 		return 0;
 	for (__u32 i = 0; i < 32; i += 8)
-		identify_eight(s, linker->reused_begin, linker->reused_end, i);
+		identify_eight(s, linker->reused_begin, linker->reused_end, i, process);
 	return 0;
 }
 

@@ -11,6 +11,9 @@ extension LiveCapture {
   /// Readable when code has come or gone in a process: `maintain` then sees it.
   public var wakeDescriptor: CInt { kernel.wakeDescriptor }
 
+  /// How often the dynamic linker of each process has told of changes.
+  public var linkerChanges: [Int: UInt32] { traced.mapValues { kernel.linkerChanges($0.slot) } }
+
   /// Takes over what the dynamic linkers have told, and opens the files that were loaded.
   func readLinkers() {
     var told: [LoadedModule] = []

@@ -30,12 +30,13 @@ extension StackSample {
     let pages = min(half(Int(DRIP_CHECK_SITE_AT) + 8), room)
     let end = record[Int(DRIP_CHECK_SITE_AT) + 10]
     let hasSaved = record[Int(DRIP_CHECK_SITE_AT) + 11] != 0
+    let change = record.loadUnaligned(fromByteOffset: Int(DRIP_CHECK_SITE_AT) + 12, as: UInt32.self)
     let firstFrame = Int(DRIP_CHECK_FRAMES_AT) / 8
     let stack = Int(DRIP_CHECK_STACK_AT)
     let sample = StackSample(
       process: process, pc: word(0), sp: word(1), fp: word(2), saved: hasSaved ? (3..<8).map(word) : nil,
       walked: count == 0 ? nil : (firstFrame..<firstFrame + count).map(word), stored: [],
-      end: StackEnd(drip: UInt64(end)), base: word(8),
+      end: StackEnd(drip: UInt64(end)), change: change, base: word(8),
       bytes: Array(record[stack..<stack + pages * Int(DRIP_PAGE_BYTES)]))
     return (site, sample)
   }

@@ -14,6 +14,8 @@ public enum StackVerdict: Sendable, Hashable {
     case noRules
     /// The stack holds the address of a return probe in place of the true one.
     case returnProbe
+    /// Libraries have come or gone since: what is mapped now is not what the stack was made of.
+    case mappingsChanged
     /// The frames of the walk are not known: the site table was full.
     case noFrames
   }

@@ -15,13 +15,17 @@ public struct StackSample: Sendable, Hashable {
   public var stored: [UInt64]
   /// How the walk ended.
   public var end: StackEnd
+  /// How often the dynamic linker of the process had told of changes by then.
+  public var change: UInt32
+  /// Whether it has told of more since, so that what is mapped now says nothing about this stack.
+  public var isOutdated = false
   /// A copy of the stack from this address on.
   public var base: UInt64
   public var bytes: [UInt8]
 
   public init(
     process: Int, pc: UInt64, sp: UInt64, fp: UInt64, saved: [UInt64]? = nil, walked: [UInt64]? = nil,
-    stored: [UInt64], end: StackEnd, base: UInt64, bytes: [UInt8]
+    stored: [UInt64], end: StackEnd, change: UInt32 = 0, base: UInt64, bytes: [UInt8]
   ) {
     self.process = process
     self.pc = pc
@@ -31,6 +35,7 @@ public struct StackSample: Sendable, Hashable {
     self.walked = walked
     self.stored = stored
     self.end = end
+    self.change = change
     self.base = base
     self.bytes = bytes
   }

@@ -54,8 +54,9 @@ public final class StackChecker {
     // A few more than the walk has, to see that there is no more.
     let reference = oracle.unwind(sample, capacity: shown.count + 4)
     let verdict = reference.compare(shown, end: sample.end, place: oracle.place)
-    if case .differs(let frame) = verdict { return differ(sample, shown, reference.frames, at: frame) }
-    return verdict
+    guard case .differs(let frame) = verdict else { return verdict }
+    if sample.isOutdated { return .notComparable(.mappingsChanged) }
+    return differ(sample, shown, reference.frames, at: frame)
   }
 
   private func differ(

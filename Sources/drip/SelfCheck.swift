@@ -23,7 +23,7 @@ final class SelfCheck {
   /// has gone is kept. True if more may wait.
   @discardableResult
   func run(_ capture: LiveCapture, _ processes: [Int: TargetProcess]) async throws -> Bool {
-    let samples = try await capture.takeStackSamples(limit: Self.mostAtOnce)
+    var samples = try await capture.takeStackSamples(limit: Self.mostAtOnce)
     guard !samples.isEmpty else { return false }
     for number in Set(samples.map(\.process)) {
       guard let pid = processes[number]?.identity.pid, let mappings = try? MemoryMap.read(pid: pid),
@@ -37,7 +37,12 @@ final class SelfCheck {
             executable: $0.permissions.contains(.execute), path: $0.path)
         })
     }
-    for sample in samples { checker.check(sample) }
+    // After the mappings: what has not changed by now is as it was when the stack was copied.
+    let changes = await capture.linkerChanges
+    for index in samples.indices {
+      samples[index].isOutdated = samples[index].change != changes[samples[index].process]
+      checker.check(samples[index])
+    }
     return samples.count >= Self.mostAtOnce
   }
 }

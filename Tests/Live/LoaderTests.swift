@@ -65,9 +65,10 @@ struct LoaderTests {
     let dump = try dump("loop", knownBefore: true)
     expectNames(dump)
     #expect(dump.losses["total"] == 0)
-    // The kernel says nothing about its mappings while it changes them, as it does when probes come and go.
+    // The kernel says nothing about its mappings while it changes them, as it does when probes come and go: on a busy
+    // machine that takes a while. Without the kernel's help nearly all would be cut.
     let cut = try #require(dump.losses["unmapped_stacks"])
-    #expect(cut * 1000 <= dump.totals.allocs, "\(cut)")
+    #expect(cut * 5 <= dump.totals.allocs, "\(cut)")
     for module in Self.modules {
       for site in sites(dump, of: module.name) where site.stack_end != "unmapped" {
         let names = site.frames.compactMap(\.function)
@@ -102,6 +103,6 @@ struct LoaderTests {
     let dump = try dump("loop", knownBefore: true, "--check-stacks", "50")
     let checks = try #require(dump.stack_checks)
     #expect(checks.agreed > 0)
-    #expect(checks.disagreed * 100 <= checks.agreed, "\(checks)")
+    #expect(checks.disagreed == 0, "\(checks)")
   }
 }

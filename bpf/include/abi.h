@@ -421,7 +421,7 @@ struct drip_check {
 	drip_u16 pages; /* of the copy */
 	drip_u8 end;    /* enum drip_end */
 	drip_u8 has_saved;
-	drip_u32 reserved;
+	drip_u32 change; /* how often the dynamic linker had told of changes */
 	drip_u64 frame[DRIP_FRAMES];
 	drip_u8 stack[DRIP_CHECK_PAGES][DRIP_PAGE_BYTES]; /* or DRIP_CHECK_MOST_PAGES */
 };
