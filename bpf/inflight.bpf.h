@@ -22,6 +22,16 @@ static __always_inline struct drip_calls *calls_of(__u64 owner)
 	return bpf_map_lookup_elem(&inflight, &index);
 }
 
+/* How many slots are taken, or more: where none is, nobody need be looked up. On a cache line of its own. */
+struct {
+	__u64 before[16];
+	__u64 count;
+	__u64 behind[15];
+} taken = {};
+
+/* No thread's number. */
+#define DRIP_NOBODY 1ULL
+
 /* The slot of this thread's call, or -1. */
 static __always_inline int call_find(struct drip_calls *calls, __u64 owner)
 {
@@ -62,7 +72,16 @@ static __always_inline int call_claim(struct drip_calls *calls, __u64 owner)
 		if (!calls->owner[i] && !__sync_val_compare_and_swap(&calls->owner[i], 0, owner))
 			free = i;
 	FORGET(free);
+	if (free >= 0)
+		__sync_fetch_and_add(&taken.count, 1);
 	return free;
+}
+
+/* Gives a slot back. */
+static __always_inline void call_release(struct drip_calls *calls, __u32 slot)
+{
+	__sync_lock_test_and_set(&calls->owner[slot & (DRIP_CALLS - 1)], 0);
+	__sync_fetch_and_add(&taken.count, -1);
 }
 
 #endif

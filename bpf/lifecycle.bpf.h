@@ -69,7 +69,7 @@ int exited(struct bpf_raw_tracepoint_args *ctx)
 	slot &= DRIP_CALLS - 1;
 	if (calls->call[slot].op != DRIP_REMEMBERED)
 		lose(DRIP_LOSS_LOST_RETURNS);
-	__sync_lock_test_and_set(&calls->owner[slot], 0);
+	call_release(calls, slot);
 	return 0;
 }
 

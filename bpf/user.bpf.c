@@ -217,7 +217,7 @@ static __always_inline int leave(struct pt_regs *ctx)
 	/* A realloc that fails leaves the old block as it was; one to size 0 frees it. */
 	if (has_old)
 		settle_old(object_key(call->pointer, process), old.size, old.site, old.birth, failed && !call->zero_size);
-	__sync_lock_test_and_set(&calls->owner[slot], 0);
+	call_release(calls, slot);
 	if (failed || !chosen(size))
 		return 0;
 	record(scratch_at_trap(ctx), process, result, size);
@@ -385,7 +385,7 @@ __noinline int blind(struct drip_calls *calls, __u64 owner, __u32 role)
 SEC("uprobe")
 int inside(struct pt_regs *ctx)
 {
-	__u64 cookie = bpf_get_attach_cookie(ctx), owner, size = 0, result = 0, return_at;
+	__u64 cookie = bpf_get_attach_cookie(ctx), owner = DRIP_NOBODY, size = 0, result = 0, return_at, unsure;
 	__u32 role = INNER(cookie, DRIP_INNER_ROLE, 2), edge = INNER(cookie, DRIP_INNER_EDGE, 2);
 	__u32 process = INNER(cookie, DRIP_INNER_PROCESS, 16), function = INNER(cookie, DRIP_INNER_FUNCTION, 8);
 	__u32 frame = INNER(cookie, DRIP_INNER_FRAME, 8);
@@ -399,7 +399,13 @@ int inside(struct pt_regs *ctx)
 		return 0;
 	if (edge && condition_holds(FLAGS(ctx), INNER(cookie, DRIP_INNER_CONDITION, 4)) != (edge == 2))
 		return 0;
-	owner = bpf_get_current_pid_tgid();
+	/* A site that tells all by itself need not know whose call this is, unless some call is in flight. One condition, of
+	 * which the verifier learns nothing: it would go both ways to the end. */
+	unsure = (role ^ DRIP_ROLE_RECORD) | *(volatile __u64 *)&taken.count;
+	OPAQUE(unsure);
+	if (unsure)
+		owner = bpf_get_current_pid_tgid();
+	FORGET(owner);
 	calls = calls_of(owner);
 	if (!calls)
 		return 0;
@@ -463,7 +469,7 @@ int inside(struct pt_regs *ctx)
 		goto out;
 	s->start_pc = s->window[frame];
 	if (call)
-		__sync_lock_test_and_set(&calls->owner[slot & (DRIP_CALLS - 1)], 0);
+		call_release(calls, slot);
 	if (!result || !chosen(size))
 		goto out;
 	s->start_sp = return_at + 8;
