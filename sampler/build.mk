@@ -1,0 +1,28 @@
+# libdrip-sampler.so, into build/. Included by the Makefile; also stands alone, from the root of the repository:
+# make -f sampler/build.mk sampler
+
+SAMPLER := build/libdrip-sampler.so
+SAMPLER_SOURCES := $(addprefix sampler/,draw.c table.c next.c countdown.c hooks.c operators.c probes.c)
+
+# No function here may become another by the compiler's knowledge of malloc; the exceptions of operator new pass
+# through; every symbol is bound at the start, not inside of somebody's malloc.
+SAMPLER_CFLAGS := -std=gnu11 -O2 -g -fPIC -fvisibility=hidden -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc \
+	-fno-builtin-free -fexceptions -fasynchronous-unwind-tables -ftls-model=initial-exec -ffile-prefix-map=$(CURDIR)=. \
+	$(if $(filter x86_64,$(shell uname -m)),-mno-red-zone) -Wall -Wextra -Werror -Isampler/include
+SAMPLER_LDFLAGS := -shared -Wl,-soname,libdrip-sampler.so -Wl,-z,now -Wl,-z,relro -Wl,-z,defs -Wl,--no-undefined \
+	-Wl,-z,nodelete
+
+.PHONY: sampler
+sampler: $(SAMPLER)
+
+SAMPLER_OBJECTS := $(SAMPLER_SOURCES:sampler/%.c=build/sampler/%.o)
+
+# The trace points stand in functions with a frame.
+build/sampler/probes.o: SAMPLER_CFLAGS += -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer
+
+build/sampler/%.o: sampler/%.c sampler/sampler.h sampler/include/drip_sampler.h sampler/build.mk
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(SAMPLER_CFLAGS) -c $< -o $@
+
+$(SAMPLER): $(SAMPLER_OBJECTS)
+	$(Q)$(CC) $(SAMPLER_LDFLAGS) $^ -o $@
