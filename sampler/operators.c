@@ -30,13 +30,13 @@ SLOW static void *find(const char *name, void **function, void *caller)
 #define NEXT(name, type)                                                                    \
 	static void *next_;                                                                 \
 	void *found_ = __atomic_load_n(&next_, __ATOMIC_ACQUIRE);                           \
-	type call_ = (type)(LIKELY(found_ != NULL) ? found_ : find(#name, &next_, __builtin_return_address(0)))
+	__typeof__(type) *call_ = LIKELY(found_ != NULL) ? found_ : find(#name, &next_, __builtin_return_address(0))
 
 /* An exception passes through: there is nothing to undo. */
 #define NEW(name, types, parameters, arguments)                                 \
 	EXPORT void *name parameters                                            \
 	{                                                                       \
-		NEXT(name, void *(*) types);                                    \
+		NEXT(name, void *types);                                        \
 		void *block;                                                    \
 		if (LIKELY(own < 0 || drip_passes(size)) || !drip_due(size))    \
 			return call_ arguments;                                 \
@@ -49,7 +49,7 @@ SLOW static void *find(const char *name, void **function, void *caller)
 #define DELETE(name, types, parameters, arguments)                              \
 	EXPORT void name parameters                                             \
 	{                                                                       \
-		NEXT(name, void (*) types);                                     \
+		NEXT(name, void types);                                         \
 		if (UNLIKELY(own > 0 && drip_may_have(pointer)))                \
 			drip_died(pointer, NULL);                               \
 		call_ arguments;                                                \
