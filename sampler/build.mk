@@ -17,9 +17,6 @@ sampler: $(SAMPLER)
 
 SAMPLER_OBJECTS := $(SAMPLER_SOURCES:sampler/%.c=build/sampler/%.o)
 
-# The trace points stand in functions with a frame.
-build/sampler/probes.o: SAMPLER_CFLAGS += -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer
-
 build/sampler/%.o: sampler/%.c sampler/sampler.h sampler/include/drip_sampler.h sampler/build.mk
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(SAMPLER_CFLAGS) -c $< -o $@

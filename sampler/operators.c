@@ -13,7 +13,7 @@ static int own;
 
 /* Found at the first call of each. A library that was opened with its C++ library, apart from the program's, would
  * find ours instead of that: the search begins at the caller then. */
-SLOW static void *find(const char *name, void **function, void *caller)
+SLOW static void find(const char *name, void **function, void *caller)
 {
 	void *found;
 
@@ -24,35 +24,48 @@ SLOW static void *find(const char *name, void **function, void *caller)
 	if (own == 0)
 		__atomic_store_n(&own, drip_same_file(found, (void *)drip_next.malloc) ? 1 : -1, __ATOMIC_RELAXED);
 	__atomic_store_n(function, found, __ATOMIC_RELEASE);
-	return found;
 }
 
-#define NEXT(name, type)                                                                    \
-	static void *next_;                                                                 \
-	void *found_ = __atomic_load_n(&next_, __ATOMIC_ACQUIRE);                           \
-	__typeof__(type) *call_ = LIKELY(found_ != NULL) ? found_ : find(#name, &next_, __builtin_return_address(0))
+#define OPEN(...) __VA_ARGS__
 
 /* An exception passes through: there is nothing to undo. */
-#define NEW(name, types, parameters, arguments)                                 \
-	EXPORT void *name parameters                                            \
-	{                                                                       \
-		NEXT(name, void *types);                                        \
-		void *block;                                                    \
-		if (LIKELY(own < 0 || drip_passes(size)) || !drip_due(size))    \
-			return call_ arguments;                                 \
-		block = call_ arguments;                                        \
-		if (block != NULL)                                              \
-			drip_born(block, size);                                 \
-		return block;                                                   \
+#define NEW(name, types, parameters, arguments)                                         \
+	static void *(*next##name) types;                                               \
+	SLOW static void *slow##name(OPEN parameters, void *caller)                     \
+	{                                                                               \
+		void *block;                                                            \
+		if (next##name == NULL)                                                 \
+			find(#name, (void **)&next##name, caller);                      \
+		if (own < 0 || drip_passes(size) || !drip_due(size))                    \
+			return next##name arguments;                                    \
+		block = next##name arguments;                                           \
+		if (block != NULL)                                                      \
+			drip_born(block, size);                                         \
+		return block;                                                           \
+	}                                                                               \
+	EXPORT void *name parameters                                                    \
+	{                                                                               \
+		if (LIKELY(next##name != NULL && (own < 0 || drip_passes(size))))       \
+			return next##name arguments;                                    \
+		return slow##name(OPEN arguments, __builtin_return_address(0));         \
 	}
 
-#define DELETE(name, types, parameters, arguments)                              \
-	EXPORT void name parameters                                             \
-	{                                                                       \
-		NEXT(name, void types);                                         \
-		if (UNLIKELY(own > 0 && drip_may_have(pointer)))                \
-			drip_died(pointer, NULL);                               \
-		call_ arguments;                                                \
+#define DELETE(name, types, parameters, arguments)                                      \
+	static void(*next##name) types;                                                 \
+	SLOW static void slow##name(OPEN parameters, void *caller)                      \
+	{                                                                               \
+		if (next##name == NULL)                                                 \
+			find(#name, (void **)&next##name, caller);                      \
+		if (own > 0)                                                            \
+			drip_died(pointer, NULL);                                       \
+		next##name arguments;                                                   \
+	}                                                                               \
+	EXPORT void name parameters                                                     \
+	{                                                                               \
+		if (LIKELY(next##name != NULL && (own < 0 || !drip_may_have(pointer)))) \
+			next##name arguments;                                           \
+		else                                                                    \
+			slow##name(OPEN arguments, __builtin_return_address(0));        \
 	}
 
 #define BOTH_NEW(tail, types, parameters, arguments)      \

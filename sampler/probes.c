@@ -8,7 +8,8 @@
 #include "sampler.h"
 
 /* The note (version 3 of SystemTap's format) says where the nop, the semaphore and the arguments are. It has the
- * address of .stapsdt.base too, by which a reader tells that the file was moved after the link. */
+ * address of .stapsdt.base too, by which a reader tells that the file was moved after the link. Who asks for the frame's
+ * address gets a frame. */
 #define TRACE_POINT(name, arguments, ...)                                                       \
 	__asm__ volatile("990:	nop\n"                                                          \
 			 "	.pushsection .note.stapsdt, \"\", \"note\"\n"                   \
@@ -22,7 +23,7 @@
 			 "	.asciz \"" arguments "\"\n"                                     \
 			 "994:	.balign 4\n"                                                    \
 			 "	.popsection\n"                                                  \
-			 : : __VA_ARGS__)
+			 : : __VA_ARGS__, "r"(__builtin_frame_address(0)))
 
 __attribute__((section(".stapsdt.base"), used, visibility("hidden"))) const char stapsdt_base;
 
