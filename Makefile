@@ -69,7 +69,7 @@ demo: drip workloads
 	$(Q)Tests/demo build/drip Tests/Workloads/bin
 
 # The live tests run the very binary that users get; they find it through DRIP_BINARY.
-test: install-test drip sampler bpf-other workloads allocator-workloads guest-$(GUEST_QUICK) lint
+test: install-test drip sampler sampler-workloads bpf-other workloads allocator-workloads guest-$(GUEST_QUICK) lint
 	$(Q)DRIP_GUEST_KERNELS=$(GUEST_QUICK) DRIP_BINARY=$(CURDIR)/build/drip DRIP_WORKLOADS=$(CURDIR)/Tests/Workloads/bin \
 		$(SWIFT) test $(QUIET) --no-parallel
 

@@ -23,3 +23,23 @@ build/sampler/%.o: sampler/%.c sampler/sampler.h sampler/include/drip_sampler.h 
 
 $(SAMPLER): $(SAMPLER_OBJECTS)
 	$(Q)$(CC) $(SAMPLER_LDFLAGS) $^ -o $@
+
+# The programs of the sampler's tests, beside the other workloads.
+SAMPLER_BIN := Tests/Workloads/bin
+SAMPLER_TEST_CFLAGS := -O1 -g -fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-builtin -pthread -Wall -Wextra \
+	-Werror -ITests/Workloads
+
+.PHONY: sampler-workloads
+sampler-workloads: $(addprefix $(SAMPLER_BIN)/,sampler_sites sampler_stress sampler_objects sampler_bump.so)
+
+$(SAMPLER_BIN)/sampler_%: Tests/Sampler/%.c Tests/Workloads/workload.h sampler/build.mk
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(SAMPLER_TEST_CFLAGS) $< -o $@
+
+$(SAMPLER_BIN)/sampler_%: Tests/Sampler/%.cc sampler/build.mk
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) -std=c++20 $(SAMPLER_TEST_CFLAGS) $< -o $@
+
+$(SAMPLER_BIN)/sampler_bump.so: Tests/Sampler/bump.c sampler/build.mk
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 $(SAMPLER_TEST_CFLAGS) -fPIC -shared $< -o $@
