@@ -36,6 +36,21 @@ struct DrawTests {
     }
   }
 
+  @Test("the first bytes have a sample with the stated probability, to the byte")
+  func firstBytes() {
+    let count = 400_000
+    var state: UInt64 = 9
+    var within = [Int](repeating: 0, count: 11)
+    for _ in 0..<count {
+      for size in Int(min(11, drip_draw(&state, 4)))..<11 { within[size] += 1 }
+    }
+    for size in 1...10 {
+      let chance = -expm1(-Double(size) / 4)
+      let error = (Double(count) * chance * (1 - chance)).squareRoot()
+      #expect(abs(Double(within[size]) - Double(count) * chance) < 5 * error, "\(size): \(within[size])")
+    }
+  }
+
   @Test("the largest mean and the smallest are drawn without overflow")
   func extremes() {
     var state: UInt64 = 7
