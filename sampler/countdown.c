@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: Apache-2.0
  *
  * Which allocations are samples. Every thread counts down from an exponentially distributed number of bytes; the
  * allocation in which the count ends is a sample, and the count begins anew behind it. As the distribution has no

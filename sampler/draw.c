@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: Apache-2.0
  *
  * When the next sample is due, and what it stands for. Without libm, which the program may not have. These run once
  * a sample, so they are exact rather than quick: about 20 ns. */

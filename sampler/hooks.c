@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: Apache-2.0
  *
  * The functions of C that stand before the allocator's. What is no sample is a countdown, or a look into the filter,
  * and a jump.

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: Apache-2.0
  *
  * The allocator below: whatever comes next in the order of the dynamic linker. It is looked up at the first call, which
  * the dynamic linker itself makes, long before any constructor. dlsym may want memory then: it gets some of ours. */

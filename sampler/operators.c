@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: Apache-2.0
  *
  * operator new and delete of C++, for the allocators that define their own (jemalloc, tcmalloc, mimalloc). Those of
  * the C++ library call malloc and free, where their objects are seen: then these are jumps and nothing else.

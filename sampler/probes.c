@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: Apache-2.0
  *
  * The trace points otel_memory:alloc(pointer, size, weighted_bytes) and otel_memory:free(pointer), the contract of the
  * OpenTelemetry eBPF profiler.

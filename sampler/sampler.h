@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: Apache-2.0
  *
  * What the files of libdrip-sampler.so share: the allocator below, the thread's countdown, and the probes. */
 #ifndef DRIP_SAMPLER_INTERNAL_H

@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: Apache-2.0
  *
  * The sampled addresses: a filter, dense enough for the innermost cache, and behind it buckets with the addresses
  * themselves. No locks: a signal handler may come in between any two instructions, and a fork may leave a thread's

@@ -134,6 +134,23 @@ struct SamplerTests {
     #expect(dump.totals.allocs == 0 && dump.losses["unmatched_frees"] ?? 0 == 0)
   }
 
+  @Test("the call site is the program's, not the sampler's")
+  func callSite() throws {
+    let child = try Child(
+      DripBinary.workload("one_site"), ["20000", "1000"],
+      environment: SamplerLibrary.environment(nil, bytes: 10_000))
+    try #require(child.line() == "READY")
+    let drip = try DripBinary.attach(["dump", "-p", "\(child.pid)", "--duration", "120s", "--no-libc"])
+    child.send("GO")
+    try #require(child.waitForLine { $0.hasPrefix("DONE") } != nil)
+    drip.signal(SIGINT)
+    let result = drip.finish()
+    try #require(result.status == 0, "\(result.errors)")
+    #expect(result.output.contains("allocate_here"))
+    #expect(result.output.contains("libdrip-sampler.so samples its own allocations"))
+    #expect(!result.output.contains("drip_fire_alloc") && !result.output.contains("slow_malloc"))
+  }
+
   @Test("no samples are wanted: there are none")
   func off() throws {
     let dump = try watch("sampler_stress", ["family", "500"], bytes: 0)

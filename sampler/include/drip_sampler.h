@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* SPDX-License-Identifier: Apache-2.0
  *
  * The parts of libdrip-sampler.so that know of no allocator and no thread: how long until the next sample, what a
  * sample stands for, and the table of sampled addresses. The tests use them as they are.
