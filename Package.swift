@@ -67,6 +67,7 @@ let package = Package(
       "Capture", ["Profile", "Libbpf", "CProbes", "Probes", "Processes", "Binaries"]),
     module("PointerScan", ["Profile", "Processes"]),
     module("LeakDetection", ["Profile"]),
+    module("Governor"),
     module("Reports", ["Profile", "LeakDetection", "CZlib", protobuf]),
     .executableTarget(
       name: "drip",
@@ -107,6 +108,7 @@ let package = Package(
     tests("ReportsTests", ["Reports", "LeakDetection", "Profile", protobuf]),
     tests("CaptureTests", ["Capture", "CProbes", "Libbpf", "Profile", "Probes", "Processes"]),
     tests("SamplerTests", ["CSampler"]),
+    tests("GovernorTests", ["Governor"]),
     .testTarget(
       name: "LiveTests",
       dependencies: [
