@@ -46,6 +46,22 @@ struct GovernorTests {
     }
   }
 
+  @Test("the rate follows a rise at once, and a fall slowly")
+  func rate() throws {
+    var governor = Governor(settings)
+    func after(_ hits: UInt64) -> Double? {
+      _ = governor.decide(
+        after: .init(seconds: 10, secondsInPlace: 1, hits: hits, ownCPU: 0, targetCPU: 10))
+      return governor.rate
+    }
+    #expect(after(1000) == 1000 && after(10_000) == 10_000)
+    let fallen = try #require(after(1000))
+    #expect(fallen > 8000 && fallen < 10_000)
+    // A pause without a window says nothing of the rate.
+    _ = governor.decide(after: .init(seconds: 10, secondsInPlace: 0, hits: 0, ownCPU: 0, targetCPU: 10))
+    #expect(governor.rate == fallen)
+  }
+
   @Test("bursts of 100 ms a minute, half a second of silence in between, noise: the budget holds")
   func bursts() throws {
     for period in [0.5, 7, 60] {
