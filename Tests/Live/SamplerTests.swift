@@ -114,6 +114,20 @@ struct SamplerTests {
     #expect(child.wait() == 0)
   }
 
+  @Test("a C program opens a C++ library, and that finds its own operators", arguments: allocators)
+  func plugin(allocator: String?) throws {
+    let script = """
+      import ctypes, sys
+      plugin = ctypes.CDLL(sys.argv[1])
+      print(plugin.allocate_and_throw(100000))
+      """
+    let child = try Child(
+      "/usr/bin/python3", ["-c", script, DripBinary.workload("sampler_plugin.so")],
+      environment: SamplerLibrary.environment(allocator, bytes: 256))
+    #expect(child.line() == "110000")
+    #expect(child.wait() == 0)
+  }
+
   @Test("without a listener nothing is fired, and an attach in mid-run counts from there on")
   func late() throws {
     let child = try Child(
