@@ -30,7 +30,7 @@ SAMPLER_TEST_CFLAGS := -O1 -g -fno-omit-frame-pointer -fno-optimize-sibling-call
 	-Werror -ITests/Workloads
 
 .PHONY: sampler-workloads
-sampler-workloads: $(addprefix $(SAMPLER_BIN)/,sampler_sites sampler_stress sampler_objects sampler_bump.so sampler_plugin.so)
+sampler-workloads: $(addprefix $(SAMPLER_BIN)/,sampler_sites sampler_stress sampler_objects sampler_bump.so sampler_dlsym.so sampler_plugin.so)
 
 $(SAMPLER_BIN)/sampler_%: Tests/Sampler/%.c Tests/Workloads/workload.h sampler/build.mk
 	$(Q)mkdir -p $(@D)
@@ -40,7 +40,7 @@ $(SAMPLER_BIN)/sampler_%: Tests/Sampler/%.cc sampler/build.mk
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CXX) -std=c++20 $(SAMPLER_TEST_CFLAGS) $< -o $@
 
-$(SAMPLER_BIN)/sampler_bump.so: Tests/Sampler/bump.c sampler/build.mk
+$(SAMPLER_BIN)/sampler_bump.so $(SAMPLER_BIN)/sampler_dlsym.so: $(SAMPLER_BIN)/sampler_%.so: Tests/Sampler/%.c sampler/build.mk
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu11 $(SAMPLER_TEST_CFLAGS) -fPIC -shared $< -o $@
 

@@ -67,22 +67,28 @@ void drip_give_up(const char *why)
 	abort();
 }
 
-#define LOOK_UP(name)                                                       \
-	do {                                                                \
-		void *found = dlsym(RTLD_NEXT, #name);                      \
-		if (found != NULL)                                          \
-			__atomic_store_n((void **)&drip_next.name, found, __ATOMIC_RELEASE); \
+/* Nothing is used before all have been found: a block of the real malloc could else meet a realloc of ours. */
+#define LOOK_UP(name)                                  \
+	do {                                           \
+		found.name = drip_next.name;           \
+		address = dlsym(RTLD_NEXT, #name);     \
+		if (address != NULL)                   \
+			found.name = address;          \
 	} while (0)
+
+#define USE(name) __atomic_store_n(&drip_next.name, found.name, __ATOMIC_RELEASE)
 
 /* Threads that come here at once find the same. */
 void drip_resolve(void)
 {
 	int error = errno;
+	struct drip_next found;
+	void *address;
 
-	if (drip_next.malloc != first_malloc || drip_thread.resolving)
+	if (__atomic_load_n(&drip_next.malloc, __ATOMIC_ACQUIRE) != first_malloc || drip_thread.resolving)
 		return;
 	drip_thread.resolving = true;
-	/* malloc last: once that is there, all are. */
+	LOOK_UP(malloc);
 	LOOK_UP(free);
 	LOOK_UP(calloc);
 	LOOK_UP(realloc);
@@ -91,11 +97,20 @@ void drip_resolve(void)
 	LOOK_UP(memalign);
 	LOOK_UP(valloc);
 	LOOK_UP(pvalloc);
-	LOOK_UP(malloc);
-	drip_thread.resolving = false;
-	if (drip_next.malloc == first_malloc || drip_next.free == first_free || drip_next.calloc == first_calloc ||
-	    drip_next.realloc == first_realloc)
+	if (found.malloc == first_malloc || found.free == first_free || found.calloc == first_calloc ||
+	    found.realloc == first_realloc)
 		drip_give_up("no allocator follows this library\n");
+	USE(free);
+	USE(calloc);
+	USE(realloc);
+	USE(posix_memalign);
+	USE(aligned_alloc);
+	USE(memalign);
+	USE(valloc);
+	USE(pvalloc);
+	/* Once malloc is there, all are. */
+	USE(malloc);
+	drip_thread.resolving = false;
 	errno = error;
 }
 
@@ -141,7 +156,7 @@ static void *first_malloc(size_t size)
 static void first_free(void *pointer)
 {
 	drip_resolve();
-	/* While dlsym runs: of early blocks, which do not come here, or of what will not be missed. */
+	/* While dlsym runs there are only early blocks, which do not come here. */
 	if (drip_next.free != first_free)
 		drip_next.free(pointer);
 }

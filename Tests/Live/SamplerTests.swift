@@ -105,6 +105,9 @@ struct SamplerTests {
     #expect((8000...15_000).contains(each), "\(each) bytes a round")
   }
 
+  @Test("a dlsym that allocates is served before malloc is known")
+  func early() throws { try exec(allocator: DripBinary.workload("sampler_dlsym.so")) }
+
   @Test("programs that replace themselves go on", arguments: allocators)
   func exec(allocator: String?) throws {
     let child = try Child(
