@@ -10,7 +10,11 @@ from harness.rounds import progress
 
 NAMES = ["sampler-loops", "sampler-redis"]
 # Commands of Benchmarks/workloads/pair.c.
-LOOPS = {"one block": ("pair", "64 1"), "random ones of 100,000 live blocks": ("rand", "100000")}
+LOOPS = {
+    "one block": ("pair", "64 1"),
+    "random ones of 1,000 live blocks": ("rand", "1000"),
+    "random ones of 100,000 live blocks": ("rand", "100000"),
+}
 PAIRS = 2_000_000
 
 
