@@ -60,8 +60,32 @@ SLOW static bool prepare(void)
 	return true;
 }
 
+/* With nothing left, the next allocation of this thread asks drip_due. */
+void drip_begin_trial(void)
+{
+	drip_thread.left_before = drip_thread.left;
+	drip_thread.on_trial = true;
+	drip_thread.left = 0;
+}
+
+bool drip_end_trial(void)
+{
+	bool called = !drip_thread.on_trial;
+
+	if (!called)
+		drip_thread.left = drip_thread.left_before;
+	drip_thread.on_trial = false;
+	return called;
+}
+
 SLOW bool drip_due(size_t size)
 {
+	if (drip_thread.on_trial) {
+		drip_thread.on_trial = false;
+		drip_thread.left = drip_thread.left_before;
+		if (drip_passes(size))
+			return false;
+	}
 	if (!drip_thread.seeded && (!prepare() || drip_passes(size)))
 		return false;
 	/* At once: a signal handler's allocations are to find a count that has begun. */
@@ -99,6 +123,7 @@ SLOW bool drip_died(void *pointer, uint64_t *size)
 static void forked(void)
 {
 	drip_thread.seeded = false;
+	drip_thread.on_trial = false;
 	drip_thread.left = 0;
 }
 

@@ -13,6 +13,7 @@ struct next {
 	/* Whether it is of the same file as the malloc below. If not, it calls malloc or another operator, where its
 	 * object is seen: allocators lack some of the twenty. */
 	bool own;
+	bool tried;
 };
 
 /* Found at the first call of each. A library that was opened with its C++ library, apart from the program's, would
@@ -43,6 +44,13 @@ SLOW static void find(const char *name, struct next *next, void *caller)
 		void *block;                                                                    \
 		if (next##name.function == NULL)                                                \
 			find(#name, &next##name, caller);                                       \
+		if (next##name.own && !next##name.tried) {                                      \
+			drip_begin_trial();                                                     \
+			block = CALL(name) arguments;                                           \
+			next##name.own = !drip_end_trial();                                     \
+			next##name.tried = true;                                                \
+			return block;                                                           \
+		}                                                                               \
 		if (!next##name.own || drip_passes(size) || !drip_due(size))                    \
 			return CALL(name) arguments;                                            \
 		block = CALL(name) arguments;                                                   \

@@ -49,6 +49,9 @@ struct drip_thread {
 	uint64_t random;
 	bool seeded;
 	bool resolving;
+	/* While an operator is on trial: what `left` was, and whether the operator has called a function of ours. */
+	bool on_trial;
+	uint64_t left_before;
 };
 extern __thread struct drip_thread drip_thread __attribute__((tls_model("initial-exec")));
 
@@ -66,6 +69,11 @@ static inline bool drip_passes(size_t size)
 
 /* Counts an allocation that drip_passes did not. True if it is a sample, and somebody listens. */
 bool drip_due(size_t size);
+/* An operator may be of the allocator's file and yet call aligned_alloc, as jemalloc's does; then its object is counted
+ * there. So the first call of each is a trial, and its object is not counted by the operator. */
+void drip_begin_trial(void);
+/* Whether a function of ours was called since. */
+bool drip_end_trial(void);
 /* Tells of a new sampled object. */
 void drip_born(void *pointer, size_t size);
 /* Takes an address out of the table and tells of its end, before the allocator below may hand it out again. False if
