@@ -4,6 +4,7 @@
 #   make test     install what is missing, build, pass every test
 #   make          build build/drip
 #   make test-kernels  the tests of other kernels: Debian's 6.1 and 6.12, in qemu
+#   make sampler  build build/libdrip-sampler.so, for LD_PRELOAD (docs/sampling.md)
 #   make bench    paired benchmarks into docs/benchmarks.md (QUICK=1 for a short run)
 #   make evaluate  how good the suspicions are, into docs/detection-evaluation.md (about six minutes)
 #   make format   rewrite the sources by .swift-format;  make lint checks them
@@ -37,7 +38,7 @@ SWIFT_FLAGS := --static-swift-stdlib
 QUIET := $(if $(V),,--quiet)
 
 .PHONY: all drip bpf bpf-other workloads demo test check-format lint format bench evaluate docs install install-build install-test clean
-all: drip
+all: drip sampler
 
 drip: install-build bpf
 	$(Q)$(SWIFT) build $(QUIET) -c release $(SWIFT_FLAGS) --product drip
@@ -62,12 +63,13 @@ bpf/build:
 
 include Tests/Workloads/build.mk
 include Tests/Guest/build.mk
+include sampler/build.mk
 
 demo: drip workloads
 	$(Q)Tests/demo build/drip Tests/Workloads/bin
 
 # The live tests run the very binary that users get; they find it through DRIP_BINARY.
-test: install-test drip bpf-other workloads allocator-workloads guest-$(GUEST_QUICK) lint
+test: install-test drip sampler sampler-workloads bpf-other workloads allocator-workloads guest-$(GUEST_QUICK) lint
 	$(Q)DRIP_GUEST_KERNELS=$(GUEST_QUICK) DRIP_BINARY=$(CURDIR)/build/drip DRIP_WORKLOADS=$(CURDIR)/Tests/Workloads/bin \
 		$(SWIFT) test $(QUIET) --no-parallel
 
@@ -94,8 +96,9 @@ docs: drip
 	$(Q)mkdir -p build/man && for page in .build/plugins/GenerateManual/outputs/drip/*.1; do \
 		name=$$(basename $$page .1); cp $$page build/man/$${name//./-}.1; done
 
-install: drip
+install: drip sampler
 	install -D -m 755 build/drip $(DESTDIR)$(PREFIX)/bin/drip
+	install -D -m 644 build/libdrip-sampler.so $(DESTDIR)$(PREFIX)/lib/libdrip-sampler.so
 	$(Q)for page in build/man/*.1; do test ! -f $$page || \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man1/$$(basename $$page); done
 

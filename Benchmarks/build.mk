@@ -28,6 +28,13 @@ $(BENCH_DIR)/naive $(BENCH_DIR)/empty: $(BENCH_DIR)/%: Benchmarks/%.c | $(BENCH_
 $(BENCH_DIR)/pair: Benchmarks/workloads/pair.c | $(BENCH_DIR)
 	$(Q)$(CC) $(BENCH_CFLAGS) -fno-omit-frame-pointer -fno-optimize-sibling-calls -fno-builtin $< -o $@
 
+# Both before the allocator.
+.PHONY: bench-sampler
+bench-sampler: $(BENCH_DIR)/pair $(BENCH_DIR)/null_interposer.so
+
+$(BENCH_DIR)/null_interposer.so: Benchmarks/workloads/null_interposer.c | $(BENCH_DIR)
+	$(Q)$(CC) $(BENCH_CFLAGS) -fno-builtin -fPIC -shared $< -o $@
+
 # A C++ program with 200 MiB of debug information, and a copy of it without any. One unit is compiled; the others are
 # its assembly with other names.
 LARGE_UNITS := $(shell seq 10 33)

@@ -34,26 +34,26 @@ def measure(bench, names):
         for test in TESTS
     }
     counts = {}
-    with tempfile.TemporaryDirectory(prefix="bench-redis-") as directory, _server(bench, directory) as server:
-        pid, port = server
+    with tempfile.TemporaryDirectory(prefix="bench-redis-") as directory, server(bench, directory) as running:
+        pid, port = running
 
         def one_round(number, configuration):
             for pipeline in bench.chance.sample(pipelines, len(pipelines)):
                 key = pipeline, configuration
                 if key not in counts:
-                    slowest = min(_rates(port, pipeline, 2000).values())
+                    slowest = min(rates(port, pipeline, 2000).values())
                     counts[key] = int(min(max(slowest * bench.redis_seconds, 4000), 400_000))
-                _command(port, "FLUSHALL")
-                for test, rate in _rates(port, pipeline, counts[key]).items():
+                command(port, "FLUSHALL")
+                for test, rate in rates(port, pipeline, counts[key]).items():
                     cases[pipeline, test].record(number, configuration, 1e6 / rate)
 
-        check(bench, "redis", pid, lambda: _fill(port), lambda: _command(port, "FLUSHALL"), KEYS)
+        check(bench, "redis", pid, lambda: _fill(port), lambda: command(port, "FLUSHALL"), KEYS)
         rounds.run(bench.configurations, bench.rounds, bench.chance, pid, one_round, "redis")
     return list(cases.values())
 
 
 @contextlib.contextmanager
-def _server(bench, directory):
+def server(bench, directory, environment=None):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -62,13 +62,14 @@ def _server(bench, directory):
             ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", directory]
             + ["--save", "", "--appendonly", "no", "--daemonize", "no"]
         ),
+        environment=environment,
         output=os.path.join(directory, "log"),
     )
     try:
         deadline = time.monotonic() + 20
         while True:
             with contextlib.suppress(OSError):
-                if _command(port, "PING").startswith("+PONG"):
+                if command(port, "PING").startswith("+PONG"):
                     break
             if time.monotonic() > deadline or not process.alive:
                 raise BenchError(f"redis-server does not answer: {process.errors}")
@@ -78,7 +79,7 @@ def _server(bench, directory):
         process.kill()
 
 
-def _command(port, text):
+def command(port, text):
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.sendall(text.encode() + b"\r\n")
         return connection.recv(4096).decode()
@@ -96,16 +97,16 @@ def _fill(port):
             answer += data
 
 
-def _rates(port, pipeline, count):
+def rates(port, pipeline, count):
     """{test: requests a second}"""
     output = output_of(
         ["redis-benchmark", "-h", "127.0.0.1", "-p", str(port), "-t", ",".join(TESTS).lower(), "--csv"]
         + ["-P", str(pipeline), "-n", str(count), "-c", str(CLIENTS)]
     )
-    rates = {}
+    found = {}
     for row in csv.reader(output.splitlines()):
         if len(row) > 1 and row[0] in TESTS:
-            rates[row[0]] = float(row[1])
-    if set(rates) != set(TESTS) or min(rates.values()) <= 0:
+            found[row[0]] = float(row[1])
+    if set(found) != set(TESTS) or min(found.values()) <= 0:
         raise BenchError(f"redis-benchmark's answer is not understood: {output[:500]}")
-    return rates
+    return found

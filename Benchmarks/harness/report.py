@@ -1,5 +1,7 @@
 """Results as Markdown, and their place in a document."""
 
+import math
+
 from harness.processes import BenchError
 from harness.rounds import Summary
 
@@ -26,6 +28,8 @@ def markdown(results):
         parts += ["### Attach and detach", _latency(results["latency"])]
     if results["symbols"]:
         parts += ["### Names of 10,000 addresses", _symbols(results["symbols"])]
+    if results["sampler"]:
+        parts += ["### The sampler in the process", *_sampler(results["sampler"])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -151,6 +155,47 @@ def _symbols(results):
     head = ["program", "file", "named", "with a line", "frames, inlined ones too", "first name", "all: median",
             "all: max", "peak RSS", "RssAnon", "runs"]
     return _table(head, rows)
+
+
+def _sampler(results):
+    """What each configuration adds to the null interposer, round by round; then redis, as ratios."""
+    rows = []
+    for loop, entries in results["loops"].items():
+        for name in entries[0]:
+            summary = Summary([entry[name] for entry in entries])
+            added = Summary([entry[name] - entry["null"] for entry in entries])
+            rows.append([
+                loop, name, _number(summary.median), _number(summary.least),
+                f"{added.median:+.2f}", f"{added.lower:+.2f} .. {added.upper:+.2f}", str(summary.count),
+            ])
+    head = ["loop", "preloaded", "ns a pair: median", "min", "against null: median", "quartiles", "rounds"]
+    yield _table(head, rows)
+    rows = []
+    for what, title in (("request", "time a request"), ("cpu", "server CPU a request")):
+        for name in results["redis"][0] if results["redis"] else ():
+            figure = Summary([entry[name][what] for entry in results["redis"]])
+            ratios = [entry[name][what] / entry["bare"][what] for entry in results["redis"]]
+            ratio = Summary(ratios)
+            low, high = _median_interval(ratios)
+            rows.append([
+                title, name, _number(figure.median), f"{100 * (ratio.median - 1):+.2f} %",
+                f"{100 * (low - 1):+.2f} .. {100 * (high - 1):+.2f} %", str(ratio.count),
+            ])
+    if rows:
+        yield _table(["redis, 16 in a pipeline", "preloaded", "µs: median", "against bare: median",
+                      "95 % interval of the median", "rounds"], rows)
+
+
+def _median_interval(values):
+    """The order statistics that the median lies between with at least 95 %: a binomial count of signs."""
+    values, count = sorted(values), len(values)
+    below, outside = 0, 0.0
+    for hits in range(count // 2):
+        outside += 2 * math.comb(count, hits) / 2**count
+        if outside > 0.05:
+            break
+        below = hits
+    return values[below], values[count - 1 - below]
 
 
 def _table(head, rows):

@@ -3,7 +3,7 @@
 public enum CallSite {
   private static let passages = [
     "libc.so", "libc-", "libstdc++", "libc++", "ld-linux", "ld-musl", "libjemalloc", "libtcmalloc",
-    "libmimalloc",
+    "libmimalloc", "libdrip-sampler",
   ]
 
   /// The call site's frame; the innermost frame if all belong to such libraries; nil for an empty stack.

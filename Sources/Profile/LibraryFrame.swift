@@ -4,7 +4,8 @@ public enum LibraryFrame {
   private static let modules = [
     "libc.so", "libc-", "libc.musl", "libpthread", "libdl.so", "libm.so", "libm-", "librt.so", "libstdc++",
     "libc++",
-    "libgcc_s", "ld-linux", "ld-musl", "ld-2.", "libjemalloc", "libtcmalloc", "libmimalloc", "[vdso]",
+    "libgcc_s", "ld-linux", "ld-musl", "ld-2.", "libjemalloc", "libtcmalloc", "libmimalloc",
+    "libdrip-sampler", "[vdso]",
   ]
   private static let namespaces = ["std::", "__gnu_cxx::", "__cxxabiv1::", "__rust_", "__rdl_", "__rg_"]
   private static let functions: Set<String> = [
