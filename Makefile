@@ -7,6 +7,7 @@
 #   make sampler  build build/libdrip-sampler.so, for LD_PRELOAD (docs/sampling.md)
 #   make bench    paired benchmarks into docs/benchmarks.md (QUICK=1 for a short run)
 #   make evaluate  how good the suspicions are, into docs/detection-evaluation.md (about six minutes)
+#   make evaluate-live  verdicts on real programs in real time, into docs/detection-live.md (half an hour)
 #   make format   rewrite the sources by .swift-format;  make lint checks them
 #   make docs     man pages and shell completions into build/
 #   make install  PREFIX=/usr/local
@@ -37,7 +38,7 @@ TEST_PACKAGES := redis-server redis-tools nginx-light postgresql postgresql-cont
 SWIFT_FLAGS := --static-swift-stdlib
 QUIET := $(if $(V),,--quiet)
 
-.PHONY: all drip bpf bpf-other workloads demo test check-format lint format bench evaluate docs install install-build install-test clean
+.PHONY: all drip bpf bpf-other workloads demo test check-format lint format bench evaluate evaluate-live docs install install-build install-test clean
 all: drip sampler
 
 drip: install-build bpf
@@ -88,6 +89,11 @@ bench: drip bench-tools
 evaluate:
 	$(Q)$(SWIFT) build $(QUIET) -c release --product drip-evaluate
 	$(Q)"$$($(SWIFT) build -c release --show-bin-path)/drip-evaluate" docs/detection-evaluation.md $(EVALUATE_FLAGS)
+
+LIVE_MINUTES := 30
+evaluate-live: install-test drip workloads
+	$(call install_packages,libpython3.11-dev libsqlite3-dev)
+	$(Q)/usr/bin/python3 Benchmarks/live/live.py --drip build/drip --minutes $(LIVE_MINUTES) --output docs/detection-live.md
 
 docs: drip
 	$(Q)mkdir -p build/completions
