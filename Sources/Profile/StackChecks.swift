@@ -7,6 +7,8 @@ public struct StackChecks: Sendable, Hashable {
   /// Stacks that part where the second one cannot know: its copy of the stack ended, or the code there has no call
   /// frame information (generated code, code built to be followed by frame pointers).
   public var notComparable: UInt64 = 0
+  /// Those by the reason; the sum is `notComparable`.
+  public var reasons: [StackVerdict.Reason: UInt64] = [:]
   /// Stacks that were to be looked at and found no room on the way.
   public var dropped: UInt64 = 0
   /// Of all that were looked at: walks that came to the root of the stack.
@@ -57,7 +59,9 @@ public struct StackChecks: Sendable, Hashable {
     switch verdict {
     case .agrees: agreed += 1
     case .differs: disagreed += 1
-    case .notComparable: notComparable += 1
+    case .notComparable(let reason):
+      notComparable += 1
+      reasons[reason, default: 0] += 1
     }
     if end == .complete { complete += 1 }
     if end == .truncated { truncated += 1 }

@@ -7,17 +7,17 @@ public enum StackVerdict: Sendable, Hashable {
   /// They part where the second one cannot know.
   case notComparable(Reason)
 
-  public enum Reason: Sendable, Hashable {
+  public enum Reason: String, Sendable, Hashable, CaseIterable {
     /// Its copy of the stack does not reach further.
-    case copyEnded
+    case copyEnded = "copy_ended"
     /// No file says how the frame is to be unwound.
-    case noRules
+    case noRules = "no_rules"
     /// The stack holds the address of a return probe in place of the true one.
-    case returnProbe
+    case returnProbe = "return_probe"
     /// Libraries have come or gone since: what is mapped now is not what the stack was made of.
-    case mappingsChanged
+    case mappingsChanged = "mappings_changed"
     /// The frames of the walk are not known: the site table was full.
-    case noFrames
+    case noFrames = "no_frames"
   }
 }
 

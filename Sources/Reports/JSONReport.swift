@@ -107,6 +107,10 @@ public enum JSONReport {
       ("disagreed", .integer(checks.disagreed)), ("not_comparable", .integer(checks.notComparable)),
       ("dropped", .integer(checks.dropped)), ("complete", .integer(checks.complete)),
       ("truncated", .integer(checks.truncated)),
+      (
+        "not_comparable_reasons",
+        .object(StackVerdict.Reason.allCases.map { ($0.rawValue, .integer(checks.reasons[$0] ?? 0)) })
+      ),
     ])
   }
 

@@ -84,6 +84,7 @@ struct DumpJSON: Decodable {
     let agreed: UInt64
     let disagreed: UInt64
     let not_comparable: UInt64
+    let not_comparable_reasons: [String: UInt64]
     let dropped: UInt64
     let complete: UInt64
     let truncated: UInt64

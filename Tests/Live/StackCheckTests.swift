@@ -24,7 +24,8 @@ struct StackCheckTests {
     let within = checks.checked - checks.truncated
     print(
       "\(name): \(checks.checked) checked, \(checks.agreed) agree, \(checks.disagreed) differ, "
-        + "\(checks.not_comparable) not comparable, \(checks.dropped) dropped; "
+        + "\(checks.not_comparable) not comparable \(checks.not_comparable_reasons.filter { $0.value > 0 }), "
+        + "\(checks.dropped) dropped; "
         + "\(checks.complete) of \(within) within the depth limit complete")
     #expect(checks.checked >= Self.fewest, "\(name): enough to judge")
     #expect(checks.disagreed * 1000 <= comparable, "\(name): \(checks)")
