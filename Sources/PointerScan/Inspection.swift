@@ -88,7 +88,9 @@ public struct Inspection: Sendable {
       guard let later = try await known() else { return nil }
       let laterIndex = ObjectIndex(later)
       let gone = index.gone(in: laterIndex)
-      let marking = Marking(scan.search, gone: gone, suspects: scan.isFrozen ? nil : Set(numbers))
+      let marking = Marking(
+        scan.search, gone: gone, suspects: scan.isFrozen ? nil : Set(numbers),
+        isNewer: { laterIndex.object(at: $0) != nil })
       let goneNumbers = Set(gone)
       suspects = suspects.filter { object in
         guard let number = index.object(at: object.address), !goneNumbers.contains(number) else {
@@ -134,9 +136,9 @@ public struct Inspection: Sendable {
     case .unreachable: return .unreachable
     case .onlyFromLost(let number): return .onlyFromLost(index.objects[number])
     case .reachable(let holder):
-      // An object that has come since the first reading is no unknown memory.
-      if holder.source == .unknownHeap, let newer = later.object(at: holder.place) {
-        let object = holder.object.map { index.objects[$0] } ?? later.objects[newer]
+      // An object that has come since the first reading, which only the later one knows.
+      if holder.source == .object, holder.object == nil, let newer = later.object(at: holder.place) {
+        let object = later.objects[newer]
         return .reachable(Holder(object: object, source: .object, place: holder.place, thread: 0))
       }
       let thread =

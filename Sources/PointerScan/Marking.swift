@@ -34,8 +34,12 @@ public struct Marking: Sendable {
 
   /// `gone`: objects that were freed or replaced while the search ran. Their memory may be anybody's, so what it points
   /// to counts as reachable. `suspects`: where only these are asked for, all other objects count as reachable; nil: no
-  /// object does without a way to it. Numbers are those of the search's index.
-  public init(_ found: PointerSearch, gone: [Int] = [], suspects: Set<Int>? = nil) {
+  /// object does without a way to it. Numbers are those of the search's index. `isNewer`: whether at an address there is
+  /// an object that has come since the index was made: what it points to is held by an object.
+  public init(
+    _ found: PointerSearch, gone: [Int] = [], suspects: Set<Int>? = nil,
+    isNewer: (UInt64) -> Bool = { _ in false }
+  ) {
     var search = found
     search.resolve()
     index = search.index
@@ -60,9 +64,12 @@ public struct Marking: Sendable {
 
     // One kind of source after the other, each with all that it leads to: of several ways the most telling is kept.
     var extra: [PointerSource: [Int]] = [.unknownHeap: gone]
+    extra[.object] = (0..<count).filter {
+      search.roots[$0] == PointerSource.unknownHeap.rawValue && isNewer(search.rootPlaces[$0])
+    }
     if let suspects {
       let goneOnes = Set(gone)
-      extra[.object] = (0..<count).filter { !suspects.contains($0) && !goneOnes.contains($0) }
+      extra[.object, default: []] += (0..<count).filter { !suspects.contains($0) && !goneOnes.contains($0) }
     }
     var queue: [UInt32] = []
     for source in PointerSource.allCases {

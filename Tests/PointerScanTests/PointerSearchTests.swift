@@ -124,6 +124,28 @@ struct PointerSearchTests {
     #expect(marking.fate(of: 2) == .unreachable)
   }
 
+  @Test("an object that has come since holds more tellingly than memory that nobody knows")
+  func newer() {
+    var memory = Memory(objects: 4)
+    for number in 1..<4 { memory.point(from: number, to: Memory.object(number - 1)) }
+    memory.words[Memory.object(10) + 16] = Memory.object(3)
+    memory.words[0x6000_0000_0000] = Memory.object(1)
+    let search = memory.search(source: .unknownHeap)
+    #expect(
+      Marking(search).fate(of: 0)
+        == .reachable(Marking.Holder(object: 1, source: .unknownHeap, place: 0x6000_0000_0000)))
+    let marking = Marking(search, isNewer: { $0 / 128 == Memory.object(10) / 128 })
+    for number in 0..<3 {
+      #expect(
+        marking.fate(of: number)
+          == .reachable(
+            Marking.Holder(object: number + 1, source: .object, place: Memory.object(10) + 16)))
+    }
+    #expect(
+      marking.fate(of: 3)
+        == .reachable(Marking.Holder(object: nil, source: .object, place: Memory.object(10) + 16)))
+  }
+
   @Test("where only suspects are asked for, any other object holds them")
   func suspectsOnly() {
     var memory = Memory(objects: 4)
