@@ -72,7 +72,7 @@ demo: drip workloads
 # The live tests run the very binary that users get; they find it through DRIP_BINARY.
 test: install-test drip sampler sampler-workloads bpf-other workloads allocator-workloads guest-$(GUEST_QUICK) lint
 	$(Q)DRIP_GUEST_KERNELS=$(GUEST_QUICK) DRIP_BINARY=$(CURDIR)/build/drip DRIP_WORKLOADS=$(CURDIR)/Tests/Workloads/bin \
-		$(SWIFT) test $(QUIET) --no-parallel
+		python3 Tests/run.py $(SWIFT) $(QUIET) --no-parallel
 
 lint:
 	$(Q)$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
