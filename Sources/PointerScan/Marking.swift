@@ -43,7 +43,7 @@ public struct Marking: Sendable {
     var search = found
     search.resolve()
     index = search.index
-    rootPlaces = search.rootPlaces
+    rootPlaces = Self.places(search, isNewer)
     let count = index.objects.count
     parents = Array(repeating: 0, count: count)
     sources = Array(repeating: 0, count: count)
@@ -65,7 +65,7 @@ public struct Marking: Sendable {
     // One kind of source after the other, each with all that it leads to: of several ways the most telling is kept.
     var extra: [PointerSource: [Int]] = [.unknownHeap: gone]
     extra[.object] = (0..<count).filter {
-      search.roots[$0] == PointerSource.unknownHeap.rawValue && isNewer(search.rootPlaces[$0])
+      search.roots[$0] == PointerSource.unknownHeap.rawValue && isNewer(rootPlaces[$0])
     }
     if let suspects {
       let goneOnes = Set(gone)
@@ -99,6 +99,17 @@ public struct Marking: Sendable {
       let to = Int(edge & 0xffff_ffff)
       if parents[to] == 0 { lostHolders[to] = UInt32(edge >> 32) + 1 }
     }
+  }
+
+  /// Where the pointers stand at which the ways begin. What was left over in free memory may point to an object, too,
+  /// and come first in the order of the addresses: an object that has come since is preferred.
+  private static func places(_ search: PointerSearch, _ isNewer: (UInt64) -> Bool) -> [UInt64] {
+    var result = search.rootPlaces
+    for (number, place) in search.furtherPlaces
+    where search.roots[Int(number)] == PointerSource.unknownHeap.rawValue {
+      if !isNewer(result[Int(number)]), isNewer(place) { result[Int(number)] = place }
+    }
+    return result
   }
 
   /// The fate of an object by its number.

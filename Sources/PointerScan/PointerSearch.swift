@@ -13,6 +13,10 @@ public struct PointerSearch: Sendable {
   /// By object: the first kind of source, outside of all objects, that points to it (0: none), and where it stands.
   private(set) var roots: [UInt8]
   private(set) var rootPlaces: [UInt64]
+  /// Where else in memory that drip does not know there are pointers to an object, which by now may be memory of an object
+  /// that has come since; as many as are kept.
+  private(set) var furtherPlaces: [(number: UInt32, place: UInt64)] = []
+  private static let furtherLimit = 1 << 20
   /// Bytes of memory that were searched.
   public private(set) var bytes: UInt64 = 0
   /// More pointers than `edgeLimit` came: what the edges say is not all.
@@ -154,7 +158,12 @@ public struct PointerSearch: Sendable {
   }
 
   private mutating func note(_ number: Int, _ source: PointerSource, _ place: UInt64) {
-    guard roots[number] == 0 || source.rawValue < roots[number] else { return }
+    guard roots[number] == 0 || source.rawValue < roots[number] else {
+      if source == .unknownHeap, roots[number] == source.rawValue, furtherPlaces.count < Self.furtherLimit {
+        furtherPlaces.append((UInt32(truncatingIfNeeded: number), place))
+      }
+      return
+    }
     roots[number] = source.rawValue
     rootPlaces[number] = place
   }

@@ -130,6 +130,8 @@ struct PointerSearchTests {
     for number in 1..<4 { memory.point(from: number, to: Memory.object(number - 1)) }
     memory.words[Memory.object(10) + 16] = Memory.object(3)
     memory.words[0x6000_0000_0000] = Memory.object(1)
+    // Left over in free memory.
+    memory.words[0x6000_0000_0008] = Memory.object(3)
     let search = memory.search(source: .unknownHeap)
     #expect(
       Marking(search).fate(of: 0)
