@@ -220,7 +220,21 @@ def main():
         finally:
             children.stop()
     with open(options.output, "w", encoding="utf-8") as file:
-        file.write("\n".join(lines) + "\n")
+        file.write("\n".join([*introduction(options.minutes), *lines]) + "\n")
+
+
+def introduction(minutes):
+    """What a reader of the file must know."""
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
+        names = re.findall(r"^model name\s*: (.*)$", file.read(), re.MULTILINE)
+    machine = f"Linux {os.uname().release}, {len(names)} × {names[0] if names else os.uname().machine}"
+    return [
+        "# Verdicts on real programs in real time", "",
+        f"Written by `make evaluate-live` ({machine}), which tells how it is done: healthy servers under load for "
+        f"{minutes:.0f} minutes, each watched from its start (`cold`) and by a second drip that comes in mid-run, and "
+        "programs that leak in a known way. All run at once. `--confirm` looks at the end whether anything still leads "
+        "to the suspects' objects. No call site of a healthy server may be called `leak`; a leak must stand first.", "",
+    ]
 
 
 def run(children, drip, folder, options):
