@@ -46,7 +46,8 @@ let package = Package(
         "build", "user.bpf.c", "doctor.bpf.c", "kernel_types.h", "compat.bpf.h", "losses.bpf.h",
         "table.bpf.h", "sites.bpf.h", "stack.bpf.h", "inflight.bpf.h", "targets.bpf.h", "lifecycle.bpf.h",
         "memo.bpf.h", "machine.bpf.h", "linker.bpf.h", "vma.bpf.h",
-        "cache.bpf.h", "record.bpf.h", "sampling.bpf.h", "check.bpf.h", "python.bpf.h",
+        "cache.bpf.h", "record.bpf.h", "sampling.bpf.h", "check.bpf.h", "python.bpf.h", "scratch.bpf.h", "birth.bpf.h",
+        "kernel.bpf.c", "kernel_sites.bpf.h", "kernel_events.bpf.h", "kernel_functions.bpf.h",
       ],
       sources: ["objects.c"], publicHeadersPath: "include"),
 

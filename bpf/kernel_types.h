@@ -82,7 +82,56 @@ struct pid {
 	struct upid numbers[1];
 };
 
+/* A slab cache. */
+struct kmem_cache {
+	unsigned int object_size; /* as asked for by who made it */
+	unsigned int size;        /* with what the allocator adds */
+	const char *name;
+};
+
+/* Records of the classic kmem tracepoints; the first two from Linux 6.1, "old" before. */
+struct trace_event_raw_kmalloc {
+	unsigned long call_site;
+	const void *ptr;
+	size_t bytes_req;
+	size_t bytes_alloc;
+	unsigned long gfp_flags;
+};
+
+struct trace_event_raw_kmem_cache_alloc {
+	unsigned long call_site;
+	const void *ptr;
+	size_t bytes_req;
+	size_t bytes_alloc;
+	unsigned long gfp_flags;
+};
+
+struct trace_event_raw_kmem_alloc___old {
+	unsigned long call_site;
+	const void *ptr;
+	size_t bytes_req;
+	size_t bytes_alloc;
+	unsigned int gfp_flags;
+};
+
+struct trace_event_raw_kfree {
+	const void *ptr;
+};
+
+struct trace_event_raw_kmem_cache_free {
+	const void *ptr;
+};
+
+struct pcpu_hot {
+	int preempt_count;
+};
+
+struct thread_info {
+	int preempt_count;
+};
+
 struct task_struct {
+	struct thread_info thread_info;
 	struct pid *thread_pid;
 	int pid;
 	int tgid;

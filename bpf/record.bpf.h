@@ -4,32 +4,6 @@
 #ifndef DRIP_RECORD_BPF_H
 #define DRIP_RECORD_BPF_H
 
-const volatile __u64 epoch_ns = 0; /* births count from here */
-const volatile __u64 min_size = 0;
-const volatile __u64 max_size = ~0ULL;
-
-/* The last birth that was told, above the low half of the jiffies at which it was. */
-volatile __u64 birth_clock = 0;
-
-/* The time in units of births. The clock is asked once a jiffy, which is as fine as ages need be: asking it costs as
- * much as half of all else that recording does. */
-static __always_inline __u32 birth_now(void)
-{
-	__u64 known = birth_clock, birth;
-	__u32 jiffy = bpf_jiffies64();
-
-	if ((__u32)known == jiffy)
-		return known >> 32;
-	birth = (bpf_ktime_get_ns() - epoch_ns) >> DRIP_BIRTH_SHIFT;
-	birth_clock = birth << 32 | jiffy;
-	return birth;
-}
-
-static __always_inline bool wanted(__u64 size)
-{
-	return size >= min_size && size <= max_size;
-}
-
 /* The site of the stack that starts where `s` says, whose first words are in the window. Never fails: without room
  * it is DRIP_NO_SITE. */
 static __always_inline __u32 site_of_stack(struct drip_scratch *s, __u32 process)

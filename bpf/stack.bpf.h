@@ -13,13 +13,6 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1); /* CPUs * DRIP_SCRATCH_PER_CPU, set before the load */
-	__type(key, __u32);
-	__type(value, struct drip_scratch);
-} scratch SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 2); /* two for each process */
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
@@ -613,31 +606,6 @@ static __always_inline struct drip_process *process_image(__u32 process)
 		return p;
 	index += 1;
 	return bpf_map_lookup_elem(&processes, &index);
-}
-
-static __always_inline struct drip_scratch *scratch_claim(void)
-{
-	__u32 base = bpf_get_smp_processor_id() * DRIP_SCRATCH_PER_CPU;
-
-	for (__u32 i = 0; i < DRIP_SCRATCH_PER_CPU; i++) {
-		__u32 index = base + i;
-		struct drip_scratch *s = bpf_map_lookup_elem(&scratch, &index);
-
-		if (s && !__sync_val_compare_and_swap(&s->busy, 0, 1))
-			return s;
-	}
-	return NULL;
-}
-
-static __always_inline void scratch_release(struct drip_scratch *s)
-{
-#ifdef __TARGET_ARCH_x86
-	/* Stores are seen in their order there: no locked instruction is needed to give something back. */
-	__asm__ volatile("" ::: "memory");
-	*(volatile __u32 *)&s->busy = 0;
-#else
-	__sync_lock_test_and_set(&s->busy, 0);
-#endif
 }
 
 /* Walks the stack of a function that is about to be returned to at s->start_pc. s->reads says whether to note what it

@@ -18,10 +18,15 @@ struct {
 	__type(value, struct drip_bucket);
 } live SEC(".maps");
 
+/* The overflow map takes memory as it fills, unless who includes this may not allocate. */
+#ifndef OVERFLOW_FLAGS
+#define OVERFLOW_FLAGS BPF_F_NO_PREALLOC
+#endif
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(map_flags, OVERFLOW_FLAGS);
 	__type(key, __u64);
 	__type(value, struct drip_object);
 } overflow SEC(".maps");

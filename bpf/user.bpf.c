@@ -26,9 +26,11 @@
 #include "python.bpf.h"
 #include "cache.bpf.h"
 #include "machine.bpf.h"
+#include "scratch.bpf.h"
 #include "stack.bpf.h"
 #include "memo.bpf.h"
 #include "check.bpf.h"
+#include "birth.bpf.h"
 #include "record.bpf.h"
 #include "lifecycle.bpf.h"
 

@@ -380,13 +380,7 @@ public actor LiveCapture {
     let now = monotonicNanoseconds()
     let shift = UInt64(DRIP_BIRTH_SHIFT)
     let nowUnits = (now - kernel.epochNanoseconds) >> shift
-    let ageUnits = UInt64(max(olderThan, 0) * 1e9) >> shift
-    let latest: UInt32
-    if olderThan > 0 {
-      latest = nowUnits >= ageUnits ? UInt32(truncatingIfNeeded: nowUnits - ageUnits) : 0
-    } else {
-      latest = .max
-    }
+    let latest = LiveTableScan.latestBirth(nowUnits, olderThan: olderThan)
     let elapsed = Double(now - startNanoseconds) / 1e9
     let rows =
       cohorts
@@ -465,18 +459,11 @@ public actor LiveCapture {
   }
 
   private func readStack(_ id: UInt32) -> CallStack {
-    let missing = CallStack(addresses: [], end: .missing)
-    guard id != DRIP_NO_SITE, Int(id) < kernel.layout.sites else { return missing }
-    let site = kernel.sites.withElements(drip_site.self) { $0[Int(id)] }
-    let perBlock = Int(DRIP_BLOCK_FRAMES)
-    let count = Int(site.frame_count)
-    let first = Int(site.first_block)
-    guard count > 0, first + (count + perBlock - 1) / perBlock <= kernel.frames.count else { return missing }
-    let addresses = kernel.frames.withElements(drip_frame_block.self) { blocks in
-      let words = UnsafeRawPointer(blocks + first).assumingMemoryBound(to: UInt64.self)
-      return (0..<count).map { words[$0] }
+    guard id != DRIP_NO_SITE, Int(id) < kernel.layout.sites else {
+      return CallStack(addresses: [], end: .missing)
     }
-    return CallStack(addresses: addresses, end: StackEnd(drip: site.end))
+    let site = kernel.sites.withElements(drip_site.self) { $0[Int(id)] }
+    return CallStack(site, frames: kernel.frames)
   }
 
   /// Stacks that are to be looked at a second time, those of the time since the last call; at most `limit`.
@@ -492,11 +479,7 @@ public actor LiveCapture {
   }
 
   private func readLosses() -> Losses {
-    var losses = Losses()
-    kernel.status.withElements(drip_status.self) { status in
-      let counters = UnsafeRawPointer(status).assumingMemoryBound(to: UInt64.self)
-      for (kind, index) in Self.lossCounters { losses[kind] = counters[Int(index.rawValue)] }
-    }
+    var losses = Losses(status: kernel.status)
     losses[.missedProbes] = kernel.missedProbes()
     let trials = kernel.layout.processes * Int(DRIP_FUNCTIONS)
     losses[.oneTrapMismatches] = kernel.trials.withElements(drip_trial.self) { all in
@@ -504,15 +487,4 @@ public actor LiveCapture {
     }
     return losses
   }
-
-  private static let lossCounters: [(LossKind, drip_loss)] = [
-    (.tableFull, DRIP_LOSS_TABLE_FULL), (.inflightFull, DRIP_LOSS_INFLIGHT_FULL),
-    (.lostReturns, DRIP_LOSS_LOST_RETURNS), (.unreadableResult, DRIP_LOSS_UNREADABLE_RESULT),
-    (.staleAddresses, DRIP_LOSS_STALE_ADDRESSES), (.sitesFull, DRIP_LOSS_SITES_FULL),
-    (.framesFull, DRIP_LOSS_FRAMES_FULL), (.scratchBusy, DRIP_LOSS_SCRATCH_BUSY),
-    (.truncatedStacks, DRIP_LOSS_TRUNCATED_STACKS), (.unreadableStacks, DRIP_LOSS_UNREADABLE_STACKS),
-    (.unmatchedFrees, DRIP_LOSS_UNMATCHED_FREES), (.collidingSites, DRIP_LOSS_COLLIDING_SITES),
-    (.regionEvents, DRIP_LOSS_REGION_EVENTS), (.uncheckedStacks, DRIP_LOSS_CHECKS),
-    (.unmappedStacks, DRIP_LOSS_UNMAPPED_STACKS), (.linkerEvents, DRIP_LOSS_LINKER_EVENTS),
-  ]
 }

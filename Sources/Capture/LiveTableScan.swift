@@ -34,6 +34,13 @@ struct LiveTableScan {
     estimates = Array(repeating: SampledTotal(), count: sampling.isOn ? siteCapacity : 0)
   }
 
+  /// The birth of the youngest object that is at least so many seconds old, in table units.
+  static func latestBirth(_ now: UInt64, olderThan seconds: Double) -> UInt32 {
+    guard seconds > 0 else { return .max }
+    let age = UInt64(seconds * 1e9) >> UInt64(DRIP_BIRTH_SHIFT)
+    return now >= age ? UInt32(truncatingIfNeeded: now - age) : 0
+  }
+
   func oldest(site: Int) -> UInt32? { found[site] ? oldestBirth[site] : nil }
 
   /// Walks the buckets. The target runs on: an object may be missed or be seen with its successor's size,

@@ -44,6 +44,17 @@ public struct BPFObject: ~Copyable {
       }, name: name)
   }
 
+  /// The names of all programs in the object.
+  public var programNames: [String] {
+    var names: [String] = []
+    var program = bpf_object__next_program(raw, nil)
+    while let current = program {
+      names.append(String(cString: bpf_program__name(current)))
+      program = bpf_object__next_program(raw, current)
+    }
+    return names
+  }
+
   /// Rewrites the initial value of the object's constants (".rodata"); only before `load`.
   public func withConstants(_ body: (UnsafeMutableRawBufferPointer) -> Void) throws(LibbpfError) {
     var map = bpf_object__next_map(raw, nil)

@@ -97,6 +97,12 @@ enum {
 	DRIP_PAGE_BYTES = 4096,
 	DRIP_CHECK_PAGES = 9,      /* of a stack's copy: 32 KiB and what stands below in the first page */
 	DRIP_CHECK_MOST_PAGES = 65, /* of a larger one's: 256 KiB */
+	DRIP_KERNEL_FRAMES = 127,  /* as deep as the kernel walks its stacks unless told otherwise */
+	DRIP_KERNEL_BULK = 4096,   /* objects of one call that are looked at */
+	DRIP_KERNEL_CALLERS = 16384,
+	DRIP_KERNEL_PENDING = 8192,
+	DRIP_KERNEL_ALLOC_SLOTS = 24, /* functions that fexit programs may be attached to */
+	DRIP_KERNEL_FREE_SLOTS = 8,
 	DRIP_NO_SITE = 0,          /* the site of allocations whose stack found no room */
 };
 
@@ -467,6 +473,82 @@ enum drip_python_layout {
 	DRIP_PYTHON_CODE_UNITS = 184,      /* PyCodeObject.co_code_adaptive */
 };
 
+/* Which of the kernel's allocators an object is from; equal to the raw values of Profile.KernelDomain. */
+enum drip_kernel_domain {
+	DRIP_KERNEL_SLAB = 0,
+	DRIP_KERNEL_VMALLOC = 1,
+	DRIP_KERNEL_PAGES = 2,
+	DRIP_KERNEL_PERCPU = 3,
+};
+
+/* What a hooked function of the kernel does; the low byte of its cookie. */
+enum drip_kernel_op {
+	DRIP_KERNEL_ALLOC = 1,      /* returns an object */
+	DRIP_KERNEL_ALLOC_BULK = 2, /* returns how many it has put into an array */
+	DRIP_KERNEL_FREE = 3,
+	DRIP_KERNEL_FREE_BULK = 4,  /* an array and its length */
+	DRIP_KERNEL_FREE_RCU = 5,   /* later: rcu_head, and what tells the object */
+};
+
+/* The rest of that cookie: where the arguments stand, 4 bits each. */
+enum drip_kernel_cookie {
+	DRIP_KERNEL_SIZE_ARG = 8,
+	DRIP_KERNEL_CACHE_ARG = 12,
+	DRIP_KERNEL_FLAGS_ARG = 16,
+	DRIP_KERNEL_POINTER_ARG = 20, /* the object, or the array */
+	DRIP_KERNEL_COUNT_ARG = 24,   /* the array's length */
+	DRIP_KERNEL_DOMAIN = 28,      /* enum drip_kernel_domain */
+	DRIP_KERNEL_NO_ARG = 15,
+};
+
+/* Which arguments the kmem tracepoints have. */
+enum drip_kmem_layout {
+	DRIP_KMEM_5 = 0, /* to 5.19: call_site, ptr, bytes_req, bytes_alloc, gfp */
+	DRIP_KMEM_60 = 1, /* 6.0: the cache before the sizes */
+	DRIP_KMEM_61 = 2, /* since 6.1: kmalloc as to 5.19; kmem_cache_alloc has call_site, ptr, cache, gfp */
+};
+
+/* What the kernel half is asked to do, in the one element of its map `control`. */
+struct drip_kernel_control {
+	drip_u32 on;      /* nothing counts while it is 0 */
+	drip_u32 reserved;
+	drip_u64 unheard; /* frees of objects that were not known */
+};
+
+/* Who calls the allocator, from which cache; the smallest identity of a site. */
+struct drip_kernel_caller {
+	drip_u64 address;
+	drip_u64 cache; /* struct kmem_cache *; or the domain */
+};
+
+struct drip_kernel_caller_state {
+	drip_u32 site;  /* the site of this caller alone */
+	drip_u32 armed; /* its stacks are wanted */
+};
+
+/* Where the objects of a site are from, as it was at the first one. In a map beside the sites. */
+struct drip_kernel_origin {
+	drip_u64 cache;
+	drip_u64 cgroup;
+	drip_u64 caller;
+	drip_u32 known; /* 2: written, 1: being written */
+	drip_u32 pid;
+	drip_u32 flags;        /* gfp_t */
+	drip_u32 bucket_bytes; /* 0: not told */
+	drip_u32 domain;
+	drip_u32 caller_only;
+	drip_u8 command[16];
+	drip_u8 cache_name[40];
+};
+
+/* A function that allocates was entered. Found again by where its return address stands. */
+struct drip_kernel_pending {
+	drip_u64 size;
+	drip_u64 array; /* DRIP_KERNEL_ALLOC_BULK: where the objects will be */
+	drip_u32 site;
+	drip_u32 op;
+};
+
 /* Sizes and offsets for Swift, which need not import the long arrays as tuples to know them. */
 enum {
 	DRIP_BUCKET_BYTES = sizeof(struct drip_bucket),
@@ -494,6 +576,10 @@ _Static_assert(sizeof(struct drip_target) == 16, "drip_target");
 _Static_assert(sizeof(struct drip_region_event) == 40, "drip_region_event");
 _Static_assert(sizeof(struct drip_check) == 88 + DRIP_FRAMES * 8 + DRIP_CHECK_PAGES * DRIP_PAGE_BYTES, "drip_check");
 _Static_assert(DRIP_MEMO_WORDS % 16 == 0, "compared by eights, in two halves");
+_Static_assert(sizeof(struct drip_kernel_control) == 16, "drip_kernel_control");
+_Static_assert(sizeof(struct drip_kernel_caller) == 16, "a key without holes");
+_Static_assert(sizeof(struct drip_kernel_origin) == 104, "drip_kernel_origin");
+_Static_assert(sizeof(struct drip_kernel_pending) == 24, "drip_kernel_pending");
 _Static_assert(sizeof(struct drip_rule) == 8, "drip_rule");
 _Static_assert(sizeof(struct drip_page) == 8, "drip_page");
 _Static_assert(sizeof(struct drip_file_key) == 16, "drip_file_key");

@@ -9,6 +9,10 @@ extern const unsigned char drip_user_object[];
 extern const size_t drip_user_object_size;
 static inline const void *_Nonnull drip_user_object_pointer(void) { return drip_user_object; }
 
+extern const unsigned char drip_kernel_object[];
+extern const size_t drip_kernel_object_size;
+static inline const void *_Nonnull drip_kernel_object_pointer(void) { return drip_kernel_object; }
+
 extern const unsigned char drip_doctor_object[];
 extern const size_t drip_doctor_object_size;
 static inline const void *_Nonnull drip_doctor_object_pointer(void) { return drip_doctor_object; }
