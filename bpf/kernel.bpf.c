@@ -6,7 +6,7 @@
 //   and function probes for what has no tracepoint; kprobe and kretprobe, or fentry and fexit, of the functions that
 //   user space finds in the kernel's BTF (Probes/KernelPlan), with the places of their arguments in the cookie; classic
 //   tracepoints.
-// Reads: arguments and results, the cache's name and size, whether an interrupt is being served, the kernel's stack.
+// Reads: arguments and results, the cache's name and size, the kernel's stack.
 // Writes: the live table, sites and their origins, callers, pending calls, the status counters.
 // Costs: instructions for a kmalloc and its kfree are measured in docs/benchmarks.md; a stack is six sevenths of them.
 #include "kernel_types.h"
@@ -60,7 +60,6 @@ struct {
 } pending SEC(".maps");
 
 const volatile __u32 own_group = 0; /* drip's own, which is never counted */
-const volatile __u32 groups_on = 0;
 const volatile __u32 kmem_layout = DRIP_KMEM_61;
 const volatile __u32 percpu_has_caller = 1; /* since 5.19 */
 
@@ -90,7 +89,7 @@ static __always_inline bool is_group_wanted(void)
 
 	if (group == own_group)
 		return false;
-	return !groups_on || (bpf_map_lookup_elem(&groups, &group) && !is_in_interrupt());
+	return !groups_on || bpf_map_lookup_elem(&groups, &group);
 }
 
 /* An object that is handed out again was freed unheard. */
@@ -119,13 +118,20 @@ __noinline int remember(__u64 address, __u64 size, __u32 site)
 
 static __always_inline int born(void *ctx, const struct birth *b)
 {
+	__u32 site;
+
 	if (!is_object(b->address) || !is_counting())
 		return 0;
 	if (!is_group_wanted() || !wanted(b->size)) {
 		drop_stale(b->address);
 		return 0;
 	}
-	return remember(b->address, b->size, site_of_birth(ctx, b));
+	site = site_of_birth(ctx, b);
+	if (site == NOT_WANTED) {
+		drop_stale(b->address);
+		return 0;
+	}
+	return remember(b->address, b->size, site);
 }
 
 /* Not counted as a loss: most of what dies is older than the watch, or not watched. */

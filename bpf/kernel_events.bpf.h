@@ -5,32 +5,48 @@
 #ifndef DRIP_KERNEL_EVENTS_BPF_H
 #define DRIP_KERNEL_EVENTS_BPF_H
 
+/* An argument. In C the compiler would compute which one to read, and the verifier wants to know. */
+#define RAW(ctx, n)                                                                                         \
+	({                                                                                                  \
+		__u64 value_;                                                                               \
+		asm volatile("%0 = *(u64 *)(%1 + %2)" : "=r"(value_) : "r"(ctx), "i"((n) * 8));             \
+		value_;                                                                                     \
+	})
+
 /* call_site, ptr, bytes_req, bytes_alloc, gfp; in 6.0 with the cache as the third. */
 static __always_inline int raw_kmalloc(__u64 *ctx)
 {
-	int after = kmem_layout == DRIP_KMEM_60 ? 3 : 2;
-	struct birth b = {.caller = ctx[0], .address = ctx[1], .domain = DRIP_KERNEL_SLAB};
+	struct birth b = {.caller = RAW(ctx, 0), .address = RAW(ctx, 1), .domain = DRIP_KERNEL_SLAB};
 
-	b.size = after == 3 ? ctx[3] : ctx[2];
-	b.bucket_bytes = after == 3 ? ctx[4] : ctx[3];
-	b.flags = after == 3 ? ctx[5] : ctx[4];
+	if (kmem_layout == DRIP_KMEM_60) {
+		b.size = RAW(ctx, 3);
+		b.bucket_bytes = RAW(ctx, 4);
+		b.flags = RAW(ctx, 5);
+	} else {
+		b.size = RAW(ctx, 2);
+		b.bucket_bytes = RAW(ctx, 3);
+		b.flags = RAW(ctx, 4);
+	}
 	return born(ctx, &b);
 }
 
 static __always_inline int raw_cache_alloc(__u64 *ctx)
 {
-	struct birth b = {.caller = ctx[0], .address = ctx[1], .domain = DRIP_KERNEL_SLAB};
+	struct birth b = {.caller = RAW(ctx, 0), .address = RAW(ctx, 1), .domain = DRIP_KERNEL_SLAB};
 
 	if (kmem_layout == DRIP_KMEM_5) {
-		b.size = ctx[2];
-		b.bucket_bytes = ctx[3];
-		b.flags = ctx[4];
-	} else {
-		b.cache = ctx[2];
-		b.size = object_size(b.cache);
-		b.bucket_bytes = slot_size(b.cache);
-		b.flags = kmem_layout == DRIP_KMEM_60 ? ctx[5] : ctx[3];
+		b.size = RAW(ctx, 2);
+		b.bucket_bytes = RAW(ctx, 3);
+		b.flags = RAW(ctx, 4);
+		return born(ctx, &b);
 	}
+	b.cache = RAW(ctx, 2);
+	b.size = object_size(b.cache);
+	b.bucket_bytes = slot_size(b.cache);
+	if (kmem_layout == DRIP_KMEM_60)
+		b.flags = RAW(ctx, 5);
+	else
+		b.flags = RAW(ctx, 3);
 	return born(ctx, &b);
 }
 
@@ -62,13 +78,13 @@ int raw_cache_alloc_node_told(__u64 *ctx)
 SEC("raw_tp/kfree")
 int raw_kfree_told(__u64 *ctx)
 {
-	return freed(ctx[1], false);
+	return freed(RAW(ctx, 1), false);
 }
 
 SEC("raw_tp/kmem_cache_free")
 int raw_cache_free_told(__u64 *ctx)
 {
-	return freed(ctx[1], false);
+	return freed(RAW(ctx, 1), false);
 }
 
 /* A program that is interrupted on its CPU by another event of its own loses that event. Its twin is idle then, and hears
@@ -76,13 +92,13 @@ int raw_cache_free_told(__u64 *ctx)
 SEC("raw_tp/kfree")
 int raw_kfree_twin(__u64 *ctx)
 {
-	return freed(ctx[1], true);
+	return freed(RAW(ctx, 1), true);
 }
 
 SEC("raw_tp/kmem_cache_free")
 int raw_cache_free_twin(__u64 *ctx)
 {
-	return freed(ctx[1], true);
+	return freed(RAW(ctx, 1), true);
 }
 
 /* page, order, gfp. Nobody says who called. */
@@ -90,7 +106,7 @@ SEC("raw_tp/mm_page_alloc")
 int raw_pages_told(__u64 *ctx)
 {
 	struct birth b = {
-		.address = ctx[0], .size = 4096ULL << (ctx[1] & 31), .flags = ctx[2], .domain = DRIP_KERNEL_PAGES
+		.address = RAW(ctx, 0), .size = 4096ULL << (RAW(ctx, 1) & 31), .flags = RAW(ctx, 2), .domain = DRIP_KERNEL_PAGES
 	};
 
 	b.bucket_bytes = b.size;
@@ -100,7 +116,7 @@ int raw_pages_told(__u64 *ctx)
 SEC("raw_tp/mm_page_free")
 int raw_pages_freed(__u64 *ctx)
 {
-	return freed(ctx[0], true);
+	return freed(RAW(ctx, 0), true);
 }
 
 /* call_site, reserved, is_atomic, size, align, base, off, ptr, bytes_alloc, gfp; without the first and the last two
@@ -111,13 +127,13 @@ int raw_percpu_told(__u64 *ctx)
 	struct birth b = {.domain = DRIP_KERNEL_PERCPU};
 
 	if (percpu_has_caller) {
-		b.caller = ctx[0];
-		b.size = ctx[3];
-		b.address = ctx[7];
-		b.flags = ctx[9];
+		b.caller = RAW(ctx, 0);
+		b.size = RAW(ctx, 3);
+		b.address = RAW(ctx, 7);
+		b.flags = RAW(ctx, 9);
 	} else {
-		b.size = ctx[2];
-		b.address = ctx[6];
+		b.size = RAW(ctx, 2);
+		b.address = RAW(ctx, 6);
 	}
 	return born(ctx, &b);
 }
@@ -125,7 +141,7 @@ int raw_percpu_told(__u64 *ctx)
 SEC("raw_tp/percpu_free_percpu")
 int raw_percpu_freed(__u64 *ctx)
 {
-	return freed(ctx[2], true);
+	return freed(RAW(ctx, 2), true);
 }
 
 SEC("tp/kmem/kmalloc")

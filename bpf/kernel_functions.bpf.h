@@ -75,6 +75,8 @@ int function_entered(struct pt_regs *ctx)
 #endif
 	/* Here, for at the return the stack is that of the caller. */
 	call.site = site_of_birth(ctx, &b);
+	if (call.site == NOT_WANTED)
+		return 0;
 	call.size = b.size;
 	if (call.op == DRIP_KERNEL_ALLOC_BULK)
 		call.array = register_argument(ctx, ARG(cookie, DRIP_KERNEL_POINTER_ARG));
@@ -135,6 +137,7 @@ static __always_inline int traced_left(void *ctx)
 {
 	__u64 cookie = bpf_get_attach_cookie(ctx), result = 0;
 	struct birth b = {};
+	__u32 site;
 
 	if (!is_counting() || bpf_get_func_ret(ctx, &result))
 		return 0;
@@ -145,9 +148,11 @@ static __always_inline int traced_left(void *ctx)
 	}
 	if (!is_group_wanted() || !wanted(b.size))
 		return 0;
+	site = site_of_birth(ctx, &b);
+	if (site == NOT_WANTED)
+		return 0;
 	return born_array(
-		traced_argument(ctx, ARG(cookie, DRIP_KERNEL_POINTER_ARG)), (__u32)result, b.size,
-		site_of_birth(ctx, &b));
+		traced_argument(ctx, ARG(cookie, DRIP_KERNEL_POINTER_ARG)), (__u32)result, b.size, site);
 }
 
 static __always_inline int traced_frees(void *ctx)

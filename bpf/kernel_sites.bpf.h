@@ -34,39 +34,28 @@ struct birth {
 
 const volatile __u32 stacks_always = 0;
 const volatile __u32 stacks_never = 0;
+/* Each process has sites of its own. Otherwise one leak of many short-lived processes is one site. */
+const volatile __u32 per_process = 0;
 const volatile __u32 kernel_frames = DRIP_KERNEL_FRAMES;
 
-#if defined(__TARGET_ARCH_x86)
-/* Linux 6.2 to 6.14 have it among the hot variables of each CPU, those before and after have it alone. */
-extern struct pcpu_hot pcpu_hot __ksym __weak;
-extern const int __preempt_count __ksym __weak;
-#endif
+/* The functions in which the kernel serves interrupts, hard and soft: what is done there has nothing to do with the task
+ * that happens to run. Where they stand is read from /proc/kallsyms; preempt_count, which tells it too, can be read by no
+ * program on kernels without CONFIG_KALLSYMS_ALL. Unused ones are empty. */
+const volatile struct drip_kernel_range interrupts[DRIP_KERNEL_INTERRUPTS] = {};
 
-/* What preempt_count says (include/linux/preempt.h): an NMI, a hard interrupt, or a soft one being served. A lock that
- * keeps soft interrupts away counts by twos above that. */
-#define IN_INTERRUPT 0x00ff0100
+/* What site_of_birth returns for an allocation that belongs to nobody who is watched. */
+#define NOT_WANTED 0xffffffff
 
-/* Whether the current task has nothing to do with what is going on. Where the kernel does not tell it has. */
-static __always_inline bool is_in_interrupt(void)
+/* Whether only some thread groups are watched. */
+const volatile __u32 groups_on = 0;
+
+static __always_inline bool is_interrupt(__u64 address)
 {
-	__u32 count = 0;
+	bool inside = false;
 
-#if defined(__TARGET_ARCH_x86)
-	if (&__preempt_count) {
-		const int *each = bpf_this_cpu_ptr(&__preempt_count);
-
-		count = *each;
-	} else if (&pcpu_hot) {
-		struct pcpu_hot *each = bpf_this_cpu_ptr(&pcpu_hot);
-
-		count = BPF_CORE_READ(each, preempt_count);
-	}
-#else
-	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
-
-	count = BPF_CORE_READ(task, thread_info.preempt_count);
-#endif
-	return count & IN_INTERRUPT;
+	for (int i = 0; i < DRIP_KERNEL_INTERRUPTS; i++)
+		inside |= address >= interrupts[i].begin && address < interrupts[i].end;
+	return inside;
 }
 
 static __always_inline void mix(struct drip_scratch *s, __u64 word)
@@ -77,14 +66,18 @@ static __always_inline void mix(struct drip_scratch *s, __u64 word)
 	s->check = check * 0xCFEE444D8B59A89BULL - word;
 }
 
-/* The identity of the frames in `s`. */
+/* The identity of the frames in `s`. Whether they are an interrupt's. */
 __noinline int mix_frames(struct drip_scratch *s)
 {
+	__u32 inside = 0;
+
 	if (!s)
 		return 0;
-	for (__u32 i = 0; i < DRIP_KERNEL_FRAMES && i < s->count; i++)
+	for (__u32 i = 0; i < DRIP_KERNEL_FRAMES && i < s->count; i++) {
 		mix(s, s->frame[i]);
-	return 0;
+		inside |= is_interrupt(s->frame[i]);
+	}
+	return inside;
 }
 
 /* Notes once where a site's objects are from. */
@@ -92,7 +85,11 @@ static __noinline int note_origin(__u32 site, const struct birth *b, __u64 cgrou
 {
 	struct drip_kernel_origin *o = bpf_map_lookup_elem(&origins, &site);
 
-	if (!o || o->known || site == DRIP_NO_SITE || __sync_val_compare_and_swap(&o->known, 0, 1))
+	if (!o || site == DRIP_NO_SITE)
+		return 0;
+	if (o->known == 2 && o->pid != pid && !o->mixed)
+		o->mixed = 1;
+	if (o->known || __sync_val_compare_and_swap(&o->known, 0, 1))
 		return 0;
 	o->cache = b->cache;
 	o->cgroup = cgroup;
@@ -113,23 +110,27 @@ static __noinline int note_origin(__u32 site, const struct birth *b, __u64 cgrou
 	return 0;
 }
 
-/* The site of the frames in `s`, of a process unless it is 0. Gives `s` back. */
+/* The site of the frames in `s`, of the current process unless they are an interrupt's. Gives `s` back. */
 static __noinline int site_of_frames(struct drip_scratch *s, const struct birth *b, bool caller_only)
 {
-	__u64 cgroup = 0;
-	__u32 pid = 0, site;
+	__u64 cgroup = bpf_get_current_cgroup_id();
+	__u32 pid = bpf_get_current_pid_tgid() >> 32, site;
 
-	if (!is_in_interrupt()) {
-		pid = bpf_get_current_pid_tgid() >> 32;
-		cgroup = bpf_get_current_cgroup_id();
-	}
 	s->hash = 0xcbf29ce484222325ULL;
 	s->check = 0;
 	mix(s, b->cache ? b->cache : b->domain);
-	/* A caller alone is told of for all processes together. */
-	mix(s, caller_only ? 0 : cgroup);
-	mix(s, caller_only ? 1 : (__u64)pid << 32);
-	mix_frames(s);
+	if (mix_frames(s)) {
+		pid = 0;
+		cgroup = 0;
+		if (groups_on) {
+			scratch_release(s);
+			return NOT_WANTED;
+		}
+	}
+	if (caller_only)
+		mix(s, 1);
+	else if (per_process || groups_on)
+		mix(s, (__u64)pid << 32);
 	site = site_of(s, 0);
 	scratch_release(s);
 	note_origin(site, b, cgroup, pid, caller_only);
@@ -184,13 +185,14 @@ static __noinline int site_of_new_caller(const struct birth *b, const struct dri
 	return state.site;
 }
 
-/* Never fails: without room it is DRIP_NO_SITE. */
+/* Never fails: without room it is DRIP_NO_SITE. NOT_WANTED if nobody who is watched has to do with it. */
 static __always_inline __u32 site_of_birth(void *ctx, const struct birth *b)
 {
 	struct drip_kernel_caller key = {.address = b->caller, .cache = b->cache ? b->cache : b->domain};
 	struct drip_kernel_caller_state *known;
 
-	if (stacks_always || !b->caller)
+	/* Whose it is tells the stack. */
+	if (stacks_always || groups_on || !b->caller)
 		return site_of_kernel_stack(ctx, b);
 	known = bpf_map_lookup_elem(&callers, &key);
 	if (!known)

@@ -122,16 +122,7 @@ struct trace_event_raw_kmem_cache_free {
 	const void *ptr;
 };
 
-struct pcpu_hot {
-	int preempt_count;
-};
-
-struct thread_info {
-	int preempt_count;
-};
-
 struct task_struct {
-	struct thread_info thread_info;
 	struct pid *thread_pid;
 	int pid;
 	int tgid;

@@ -52,7 +52,7 @@ public struct KernelOrigin: Sendable, Hashable {
   public var bucketBytes: UInt32
   /// The allocation's flags (gfp_t) of the first object.
   public var flags: UInt32
-  /// The process that allocated; of a site without a whole stack, the first one.
+  /// The process that allocated, the first one of several; 0 in an interrupt.
   public var pid: Int32
   /// Its command name, at most 15 bytes.
   public var command: String
@@ -60,11 +60,14 @@ public struct KernelOrigin: Sendable, Hashable {
   public var cgroup: UInt64
   /// No stack was taken: the one frame is the address that called the allocator, of whatever process.
   public var isCallerOnly: Bool
+  /// Other processes have allocated here, too. Not known of a site that is a caller only: it may be anybody's.
+  public var isMixed: Bool
 
   public init(
     domain: KernelDomain, cache: String? = nil, bucketBytes: UInt32 = 0, flags: UInt32 = 0, pid: Int32 = 0,
-    command: String = "", cgroup: UInt64 = 0, isCallerOnly: Bool = false
+    command: String = "", cgroup: UInt64 = 0, isCallerOnly: Bool = false, isMixed: Bool = false
   ) {
+    self.isMixed = isMixed
     self.domain = domain
     self.cache = cache
     self.bucketBytes = bucketBytes

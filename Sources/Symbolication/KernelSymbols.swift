@@ -114,6 +114,21 @@ public struct KernelSymbols: Sendable {
       offset: address - entry.address)
   }
 
+  /// The code of the functions of these names, each to the next symbol. What is not there is left out.
+  public func ranges(of functions: [String]) -> [Range<UInt64>] {
+    let wanted = Set(functions.map { Array($0.utf8) })
+    var found: [Range<UInt64>] = []
+    for index in entries.indices.dropLast() {
+      let entry = entries[index]
+      let name = names[Int(entry.name)..<Int(entry.name) + Int(entry.length)]
+      guard wanted.contains(where: { name.elementsEqual($0) }),
+        let next = entries[(index + 1)...].first(where: { $0.address > entry.address })
+      else { continue }
+      found.append(entry.address..<next.address)
+    }
+    return found
+  }
+
   /// Address, place of the name in the line, and module of one line of code; nil for data and for broken lines.
   private static func parse(
     _ line: UnsafeBufferPointer<UInt8>

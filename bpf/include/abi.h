@@ -101,6 +101,7 @@ enum {
 	DRIP_KERNEL_BULK = 4096,   /* objects of one call that are looked at */
 	DRIP_KERNEL_CALLERS = 16384,
 	DRIP_KERNEL_PENDING = 8192,
+	DRIP_KERNEL_INTERRUPTS = 4, /* functions that serve interrupts */
 	DRIP_KERNEL_ALLOC_SLOTS = 24, /* functions that fexit programs may be attached to */
 	DRIP_KERNEL_FREE_SLOTS = 8,
 	DRIP_NO_SITE = 0,          /* the site of allocations whose stack found no room */
@@ -515,6 +516,12 @@ struct drip_kernel_control {
 	drip_u64 unheard; /* frees of objects that were not known */
 };
 
+/* Code of the kernel, from `begin` to before `end`. */
+struct drip_kernel_range {
+	drip_u64 begin;
+	drip_u64 end;
+};
+
 /* Who calls the allocator, from which cache; the smallest identity of a site. */
 struct drip_kernel_caller {
 	drip_u64 address;
@@ -536,7 +543,8 @@ struct drip_kernel_origin {
 	drip_u32 flags;        /* gfp_t */
 	drip_u32 bucket_bytes; /* 0: not told */
 	drip_u32 domain;
-	drip_u32 caller_only;
+	drip_u16 caller_only;
+	drip_u16 mixed; /* other processes have allocated here, too */
 	drip_u8 command[16];
 	drip_u8 cache_name[40];
 };

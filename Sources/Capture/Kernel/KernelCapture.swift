@@ -39,13 +39,9 @@ public actor KernelCapture {
           hooks, options: options, layout: layout, tracepoints: tracepoints, epochNanoseconds: epoch)
         var refused: [KernelFunction] = []
         let links = try kernel.attach(isStrict: backend == .fentry || backend == .kprobe, &refused)
-        let missing = hooks.unheard + refused
         coverage = KernelCoverage(
           backend: backend,
-          hooks: hooks.programs.map { $0 } + hooks.functions.map(\.function.name).filter { name in
-            !refused.contains { $0.name == name }
-          },
-          unheardFrees: missing.compactMap(KernelHooks.explanation))
+          hooks: hooks.titles(without: refused), unheardFrees: hooks.unheardFrees(with: refused))
         kernel.count(true)
         self.links = links
         self.kernel = kernel
@@ -171,6 +167,7 @@ extension KernelOrigin {
     self.init(
       domain: KernelDomain(rawValue: UInt8(truncatingIfNeeded: raw.domain)) ?? .slab,
       cache: cache.isEmpty ? nil : cache, bucketBytes: raw.bucket_bytes, flags: raw.flags, pid: Int32(bitPattern: raw.pid),
-      command: text(raw.command), cgroup: raw.cgroup, isCallerOnly: raw.caller_only != 0)
+      command: text(raw.command), cgroup: raw.cgroup, isCallerOnly: raw.caller_only != 0,
+      isMixed: raw.mixed != 0)
   }
 }

@@ -82,15 +82,44 @@ struct KernelHooks: Sendable, Hashable {
     }
   }
 
-  /// What a report says of a function that nothing tells of.
-  static func explanation(_ function: KernelFunction) -> String? {
-    switch function.operation {
-    case .freesLater: "objects freed by kfree_rcu (\(function.name))"
-    case .freesMany: "objects freed many at once (\(function.name))"
-    case .frees: "objects freed by \(function.name)"
-    case .allocates, .allocatesMany: nil
+  /// Names of what is heard, as reports show them. `refused`: functions that could not be probed after all.
+  func titles(without refused: [KernelFunction]) -> [String] {
+    var titles: [String] = []
+    for title in programs.compactMap({ Self.events[$0] }) + functions.map(\.function).filter({
+      !refused.contains($0)
+    }).map(\.name) where !titles.contains(title) {
+      titles.append(title)
+    }
+    return titles
+  }
+
+  /// What a report says of frees that nothing tells of, though what they free is seen to be born.
+  func unheardFrees(with refused: [KernelFunction]) -> [String] {
+    let hearsVmalloc = functions.contains {
+      $0.function.domain == .vmalloc && !$0.function.isFree && !refused.contains($0.function)
+    }
+    return (unheard + refused).filter { $0.domain != .vmalloc || hearsVmalloc }.compactMap { function in
+      switch function.operation {
+      case .freesLater: "kfree_rcu (\(function.name))"
+      case .freesMany: "frees of many objects at once (\(function.name))"
+      case .frees: function.name
+      case .allocates, .allocatesMany: nil
+      }
     }
   }
+
+  /// The tracepoint of each program that has one.
+  private static let events: [String: String] = [
+    "raw_kfree_told": "kmem:kfree", "raw_cache_free_told": "kmem:kmem_cache_free",
+    "raw_kmalloc_told": "kmem:kmalloc", "raw_cache_alloc_told": "kmem:kmem_cache_alloc",
+    "raw_kmalloc_node_told": "kmem:kmalloc_node", "raw_cache_alloc_node_told": "kmem:kmem_cache_alloc_node",
+    "raw_pages_told": "kmem:mm_page_alloc", "raw_pages_freed": "kmem:mm_page_free",
+    "raw_percpu_told": "percpu:percpu_alloc_percpu", "raw_percpu_freed": "percpu:percpu_free_percpu",
+    "event_kfree": "kmem:kfree", "event_cache_free": "kmem:kmem_cache_free", "event_kmalloc": "kmem:kmalloc",
+    "event_cache_alloc": "kmem:kmem_cache_alloc", "old_event_kmalloc": "kmem:kmalloc",
+    "old_event_kmalloc_node": "kmem:kmalloc_node", "old_event_cache_alloc": "kmem:kmem_cache_alloc",
+    "old_event_cache_alloc_node": "kmem:kmem_cache_alloc_node",
+  ]
 }
 
 extension KernelFunction {

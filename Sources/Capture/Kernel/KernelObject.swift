@@ -35,7 +35,7 @@ struct KernelObject: ~Copyable {
       ("block_limit", UInt32(layout.frameBlocks)), ("kernel_frames", UInt32(Self.depth(options))),
       ("stacks_always", options.stacks == .always ? 1 : 0), ("stacks_never", options.stacks == .never ? 1 : 0),
       ("own_group", UInt32(getpid())), ("groups_on", options.pids.isEmpty ? 0 : 1),
-      ("kmem_layout", tracepoints.layout.rawValue), ("percpu_has_caller", tracepoints.percpuHasCaller ? 1 : 0),
+      ("per_process", options.perProcess ? 1 : 0), ("kmem_layout", tracepoints.layout.rawValue), ("percpu_has_caller", tracepoints.percpuHasCaller ? 1 : 0),
     ]
     let longs: [(name: String, value: UInt64)] = [
       ("epoch_ns", epochNanoseconds), ("min_size", options.minSize), ("max_size", options.maxSize),
@@ -47,6 +47,14 @@ struct KernelObject: ~Copyable {
     for long in longs {
       let offset = try object.constantOffset(of: long.name)
       try object.withConstants { $0.storeBytes(of: long.value, toByteOffset: offset, as: UInt64.self) }
+    }
+    let ranges = try object.constantOffset(of: "interrupts")
+    try object.withConstants { constants in
+      for (index, range) in options.interrupts.prefix(Int(DRIP_KERNEL_INTERRUPTS)).enumerated() {
+        constants.storeBytes(
+          of: drip_kernel_range(begin: range.lowerBound, end: range.upperBound),
+          toByteOffset: ranges + index * MemoryLayout<drip_kernel_range>.stride, as: drip_kernel_range.self)
+      }
     }
     let wanted = hooks.allPrograms
     for name in object.programNames { try object.program(name).setAutoload(wanted.contains(name)) }
