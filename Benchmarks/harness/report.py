@@ -30,6 +30,8 @@ def markdown(results):
         parts += ["### Names of 10,000 addresses", _symbols(results["symbols"])]
     if results["sampler"]:
         parts += ["### The sampler in the process", *_sampler(results["sampler"])]
+    if results["kernel"]:
+        parts += ["### The kernel: instructions for a kmalloc and its kfree", _kernel(results["kernel"])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -216,3 +218,13 @@ def _ratio(value):
 
 def _mebibytes(value):
     return f"{value / (1 << 20):.1f} MiB"
+
+
+def _kernel(results):
+    rows = []
+    for release, figures in results.items():
+        bare = figures["bare"]
+        for name, value in figures.items():
+            limit = "1,400" if name == "rawtp, callers alone" else ""
+            rows.append([release, name, _number(value), "" if name == "bare" else _number(value - bare), limit])
+    return _table(["kernel", "watched by", "instructions a pair", "added", "limit"], rows)

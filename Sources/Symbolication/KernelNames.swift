@@ -12,7 +12,8 @@ public struct KernelNames: Sendable {
   /// Reads the symbols of the running kernel.
   public init() throws(KernelSymbols.Failure) {
     try self.init(
-      modules: { KernelModules.read() }, symbols: { () throws(KernelSymbols.Failure) in try KernelSymbols.read() })
+      modules: { KernelModules.read() },
+      symbols: { () throws(KernelSymbols.Failure) in try KernelSymbols.read() })
   }
 
   /// `modules` is a text that changes when modules come or go.
@@ -49,15 +50,19 @@ public struct KernelNames: Sendable {
       }
       guard let name else { return Frame(address: address, module: KernelFrame.module) }
       return Frame(
-        address: address, function: name.function, module: name.module ?? KernelFrame.module, offset: name.offset)
+        address: address, function: name.function, module: name.module ?? KernelFrame.module,
+        offset: name.offset)
     }
     return Array(frames.drop { $0.function.map(Self.isMachinery) ?? true })
   }
 
   /// BPF's own code has no name where the kernel does not tell of its programs, or one that begins so.
   private static func isMachinery(_ function: String) -> Bool {
-    ["bpf_prog_", "bpf_trampoline_", "bpf_trace_run", "__bpf_trace_", "__traceiter_", "bpf_get_stack", "trace_call_bpf",
-      "perf_trace_", "perf_call_bpf", "kprobe_", "kretprobe_", "ftrace_", "rethook_", "aggr_pre_handler", "opt_pre_handler",
+    [
+      "bpf_prog_", "bpf_trampoline_", "bpf_trace_run", "__bpf_trace_", "__traceiter_", "bpf_get_stack",
+      "trace_call_bpf",
+      "perf_trace_", "perf_call_bpf", "kprobe_", "kretprobe_", "ftrace_", "rethook_", "aggr_pre_handler",
+      "opt_pre_handler",
       "arch_rethook", "trace_event_buffer", "optimized_callback",
     ].contains { function.hasPrefix($0) }
   }

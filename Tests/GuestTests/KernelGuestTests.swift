@@ -89,18 +89,23 @@ struct KernelGuestTests {
     let kernel = try dump(guest, "kernel-callers")
     #expect(kernel.sites.allSatisfy { $0.caller_only || $0.domain == "vmalloc" })
     let truth = try truth(guest, "kernel-callers")
-    let expected = truth.filter { $0.value.count > 0 && !$0.key.hasSuffix("vmalloc") && $0.key != "drip_leak_bulk" }
+    let expected = truth.filter {
+      $0.value.count > 0 && !$0.key.hasSuffix("vmalloc") && $0.key != "drip_leak_bulk"
+    }
     let found = left(kernel.sites, Set(truth.keys), "slab")
     for (name, left) in expected { #expect(found[name] == left, "\(name)") }
     #expect(found.keys.allSatisfy { !$0.hasPrefix("drip_ok_") })
   }
 
-  @Test("under a flood of interrupts no free is lost by raw tracepoints, and no backend accuses anybody", arguments: guests)
+  @Test(
+    "under a flood of interrupts no free is lost by raw tracepoints, and no backend accuses anybody",
+    arguments: guests)
   func flood(series: String) throws {
     let guest = try Guest.kernel(series)
     for backend in ["rawtp", "kprobe"] {
       let kernel = try dump(guest, "flood-" + backend)
-      let messages = try #require(try guest.text("flood-\(backend).flood").split(separator: " ").first.flatMap { Int($0) })
+      let messages = try #require(
+        try guest.text("flood-\(backend).flood").split(separator: " ").first.flatMap { Int($0) })
       #expect(messages > 10_000)
       let stale = try #require(kernel.losses["stale_addresses"])
       print("kernel \(series), \(backend): \(messages) messages, \(stale) frees lost")

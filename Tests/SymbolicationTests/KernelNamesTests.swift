@@ -13,7 +13,8 @@ struct KernelNamesTests {
     ffffffff81000300 T ksys_msgget
     ffffffffc0000000 t bpf_prog_6deef7357e7b4530_told\t[bpf]
     """
-  private static let withModule = base + "\nffffffffc0100000 t leak\t[dripleak]\nffffffffc0100100 t other\t[dripleak]\n"
+  private static let withModule =
+    base + "\nffffffffc0100000 t leak\t[dripleak]\nffffffffc0100100 t other\t[dripleak]\n"
 
   private final class Text: Sendable {
     let modules = Mutex("")

@@ -5,6 +5,7 @@
  *
  *   echo run > /proc/dripleak       one round of everything below
  *   echo release > /proc/dripleak   frees what the rounds left
+ *   echo pairs > /proc/dripleak     10,000 times kmalloc and kfree; how long that took is in the last line
  *   cat /proc/dripleak              the truth, in requested bytes, one line a function as Tests/Workloads has it:
  *                                   SITE function allocs frees allocated freed outstanding_count outstanding_bytes
  *
@@ -269,6 +270,33 @@ static void run_round(void)
 	}
 }
 
+/* For benchmarks: the shortest life of an object, again and again. */
+static u64 pairs_nanoseconds;
+enum { PAIRS = 10000 };
+
+FRAME void drip_pair(size_t size)
+{
+	void *block = kmalloc(size, GFP_KERNEL);
+
+	barrier_data(block);
+	kfree(block);
+	barrier();
+}
+
+static void run_pairs(void)
+{
+	u64 start = ktime_get_ns();
+	unsigned int i;
+
+	for (i = 0; i < PAIRS; i++) {
+		size_t size = 64;
+
+		OPTIMIZER_HIDE_VAR(size);
+		drip_pair(size);
+	}
+	pairs_nanoseconds = ktime_get_ns() - start;
+}
+
 static void release_all(void)
 {
 	while (kept_count > 0) {
@@ -297,6 +325,7 @@ static int show(struct seq_file *file, void *unused)
 	}
 	seq_printf(file, "TOTAL %llu %llu %llu %llu %llu %llu\n", total.allocs, total.frees, total.allocated,
 		   total.freed, total.allocs - total.frees, total.allocated - total.freed);
+	seq_printf(file, "PAIRS %d %llu\n", PAIRS, pairs_nanoseconds);
 	mutex_unlock(&lock);
 	return 0;
 }
@@ -320,6 +349,8 @@ static ssize_t write_file(struct file *file, const char __user *from, size_t len
 		run_round();
 	else if (sysfs_streq(word, "release"))
 		release_all();
+	else if (sysfs_streq(word, "pairs"))
+		run_pairs();
 	else
 		result = -EINVAL;
 	mutex_unlock(&lock);
