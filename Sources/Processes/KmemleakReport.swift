@@ -92,11 +92,9 @@ public struct KmemleakReport: Sendable, Hashable {
   private static func frame(_ words: [Substring]) -> Frame? {
     var words = words[...]
     if words.first?.hasPrefix("[<") == true { words = words.dropFirst() }
-    guard let place = words.first, let plus = place.lastIndex(of: "+"),
-      let offset = UInt64(
-        place[place.index(plus, offsetBy: 3, limitedBy: place.endIndex) ?? place.endIndex..<place.endIndex]
-          .prefix { $0 != "/" }, radix: 16)
-    else { return nil }
+    guard let place = words.first, let plus = place.lastIndex(of: "+") else { return nil }
+    let number = place[plus...].dropFirst(3).prefix { $0 != "/" }
+    guard let offset = UInt64(number, radix: 16) else { return nil }
     let module = words.dropFirst().first.flatMap { word in
       word.hasPrefix("[") && word.hasSuffix("]") ? displayable(String(word.dropFirst().dropLast())) : nil
     }
