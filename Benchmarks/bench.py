@@ -11,13 +11,15 @@ import sys
 import time
 import traceback
 
-from harness import latency, loops, machine, polling, profilers, redis, report, rounds, sampler, scripts, symbols, walks
+from harness import (
+    kernel, latency, loops, machine, polling, profilers, redis, report, rounds, sampler, scripts, symbols, walks,
+)
 from harness.processes import BenchError, output_of, stop_all
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GROUPS = {
     "loops": loops, "scripts": scripts, "redis": redis, "walks": walks, "polling": polling, "latency": latency,
-    "symbols": symbols, "sampler": sampler,
+    "symbols": symbols, "sampler": sampler, "kernel": kernel,
 }
 
 
@@ -83,8 +85,8 @@ def parse(arguments):
 def measure(bench, options):
     """Everything asked for; a group that fails is told of and the others go on."""
     results = {
-        "cases": {}, "walks": [], "polling": [], "latency": {}, "symbols": {}, "sampler": {}, "warnings": bench.warnings,
-        "failures": [],
+        "cases": {}, "walks": [], "polling": [], "latency": {}, "symbols": {}, "sampler": {}, "kernel": {},
+        "warnings": bench.warnings, "failures": [],
     }
     for group, module in GROUPS.items():
         chosen = [
@@ -100,7 +102,7 @@ def measure(bench, options):
         except (OSError, ValueError, LookupError, ArithmeticError):
             failure = f"{group} was not measured: {traceback.format_exc(limit=-3)}"
         else:
-            if group in ("walks", "polling", "latency", "symbols", "sampler"):
+            if group in ("walks", "polling", "latency", "symbols", "sampler", "kernel"):
                 results[group] = measured
             else:
                 results["cases"][group] = measured

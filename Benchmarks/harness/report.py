@@ -2,6 +2,7 @@
 
 import math
 
+from harness import kernel
 from harness.processes import BenchError
 from harness.rounds import Summary
 
@@ -30,6 +31,8 @@ def markdown(results):
         parts += ["### Names of 10,000 addresses", _symbols(results["symbols"])]
     if results["sampler"]:
         parts += ["### The sampler in the process", *_sampler(results["sampler"])]
+    if results["kernel"]:
+        parts += ["### The kernel's own allocations", *_kernel(results["kernel"])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -184,6 +187,18 @@ def _sampler(results):
     if rows:
         yield _table(["redis, 16 in a pipeline", "preloaded", "µs: median", "against bare: median",
                       "95 % interval of the median", "rounds"], rows)
+
+
+def _kernel(results):
+    rows = [
+        [kernel.WAYS[way], f"{entry['added']:,.0f}", f"{entry['first']:,.0f}",
+         f"{results['limit']:,}" if way == "rawtp" else "–", str(entry["lost"])]
+        for way, entry in results["ways"].items()
+    ]
+    head = ["attached", "instructions added to a pair", "the first time", "limit", "events lost"]
+    yield _table(head, rows)
+    yield (f"{results['pairs']:,} times kmalloc and kfree in a row, in Linux {results['release']} in a guest that counts "
+           f"instructions; alone a pair takes {results['bare']:,.0f}.")
 
 
 def _median_interval(values):

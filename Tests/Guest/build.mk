@@ -6,7 +6,7 @@ GUEST := build/guest
 GUEST_SERIES := 6.1 6.12
 GUEST_QUICK := 6.1
 GUEST_PACKAGES := qemu-system-x86 busybox-static cpio
-GUEST_TOOLS := $(addprefix $(GUEST)/tools/,drip truth proginfo hostport no_frame_pointers checks)
+GUEST_TOOLS := $(addprefix $(GUEST)/tools/,drip truth proginfo hostport flood no_frame_pointers checks)
 GUEST_CFLAGS := -std=gnu11 -O2 -g -Wall -Wextra -Werror
 
 .PHONY: test-kernels install-guest guest-tools $(GUEST_SERIES:%=guest-%)
@@ -40,9 +40,9 @@ $(GUEST)/tools/truth: $(WORKLOADS_DIR)/bin/truth
 	$(Q)mkdir -p $(@D)
 	$(Q)cp $< $@
 
-$(GUEST)/tools/proginfo $(GUEST)/tools/hostport: $(GUEST)/tools/%: $(GUEST_DIR)/%.c
+$(GUEST)/tools/proginfo $(GUEST)/tools/hostport $(GUEST)/tools/flood: $(GUEST)/tools/%: $(GUEST_DIR)/%.c
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(GUEST_CFLAGS) -static $< -o $@
+	$(Q)$(CC) $(GUEST_CFLAGS) -static -pthread $< -o $@
 
 $(GUEST)/tools/no_frame_pointers: $(GUEST_DIR)/no_frame_pointers.c $(WORKLOADS_DIR)/workload.h
 	$(Q)mkdir -p $(@D)

@@ -5,14 +5,18 @@
  *
  *   echo run > /proc/dripleak       one round of everything below
  *   echo release > /proc/dripleak   frees what the rounds left
+ *   echo forget > /proc/dripleak    loses it for good, as far as it is kmalloc's: the module can go, and it stays
+ *   echo bench N > /proc/dripleak   N times kmalloc and kfree, timed: BENCH N nanoseconds
  *   cat /proc/dripleak              the truth, in requested bytes, one line a function as Tests/Workloads has it:
  *                                   SITE function allocs frees allocated freed outstanding_count outstanding_bytes
  *
  * Objects are counted at the function that allocated them. One that kfree_rcu took counts as freed at once.
  */
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/preempt.h>
 #include <linux/proc_fs.h>
 #include <linux/rcupdate.h>
 #include <linux/seq_file.h>
@@ -23,7 +27,7 @@
 /* Not inlined, not cloned, and not left by a jump: a frame of its own under its own name. */
 #define FRAME static noinline __noclone
 
-enum { CACHE_SIZE = 384, BATCH = 20, MOST_KEPT = 8192 };
+enum { CACHE_SIZE = 384, BATCH = 20, MOST_KEPT = 8192, BENCH_SIZE = 256, BENCH_PORTION = 1000 };
 
 struct counts {
 	u64 allocs, frees, allocated, freed;
@@ -53,6 +57,9 @@ static struct kept {
 	size_t size;
 } kept[MOST_KEPT];
 static unsigned int kept_count;
+/* The last bench: pairs, and nanoseconds of all of them. */
+static unsigned int bench_pairs;
+static u64 benched;
 static struct kmem_cache *cache;
 static DEFINE_MUTEX(lock);
 
@@ -279,6 +286,52 @@ static void release_all(void)
 	}
 }
 
+/* What kmalloc gave is never given back, whatever becomes of the module. */
+static void forget_slab(void)
+{
+	unsigned int from, to = 0;
+
+	for (from = 0; from < kept_count; from++)
+		if (kept[from].release != free_slab)
+			kept[to++] = kept[from];
+	kept_count = to;
+}
+
+/* One pair at a time, with nothing but the loop around it. Not preempted, so that nothing else is timed but what
+ * interrupts do; in portions, for a CPU must not be kept long. */
+FRAME u64 drip_bench(unsigned int pairs)
+{
+	unsigned int index;
+	u64 start;
+
+	preempt_disable();
+	start = ktime_get_ns();
+	for (index = 0; index < pairs; index++) {
+		void *block = kmalloc(BENCH_SIZE, GFP_NOWAIT);
+
+		OPTIMIZER_HIDE_VAR(block);
+		kfree(block);
+	}
+	start = ktime_get_ns() - start;
+	preempt_enable();
+	return start;
+}
+
+static void bench(unsigned int pairs)
+{
+	unsigned int left = pairs;
+
+	benched = 0;
+	while (left > 0) {
+		unsigned int portion = min_t(unsigned int, left, BENCH_PORTION);
+
+		benched += drip_bench(portion);
+		left -= portion;
+		cond_resched();
+	}
+	bench_pairs = pairs;
+}
+
 static int show(struct seq_file *file, void *unused)
 {
 	struct counts total = {};
@@ -297,6 +350,8 @@ static int show(struct seq_file *file, void *unused)
 	}
 	seq_printf(file, "TOTAL %llu %llu %llu %llu %llu %llu\n", total.allocs, total.frees, total.allocated,
 		   total.freed, total.allocs - total.frees, total.allocated - total.freed);
+	if (bench_pairs > 0)
+		seq_printf(file, "BENCH %u %llu\n", bench_pairs, benched);
 	mutex_unlock(&lock);
 	return 0;
 }
@@ -308,8 +363,9 @@ static int open_file(struct inode *inode, struct file *file)
 
 static ssize_t write_file(struct file *file, const char __user *from, size_t length, loff_t *position)
 {
-	char word[16] = {};
+	char word[32] = {};
 	ssize_t result = length;
+	unsigned int pairs;
 
 	if (length >= sizeof(word))
 		return -EINVAL;
@@ -320,6 +376,10 @@ static ssize_t write_file(struct file *file, const char __user *from, size_t len
 		run_round();
 	else if (sysfs_streq(word, "release"))
 		release_all();
+	else if (sysfs_streq(word, "forget"))
+		forget_slab();
+	else if (sscanf(word, "bench %u", &pairs) == 1 && pairs > 0)
+		bench(pairs);
 	else
 		result = -EINVAL;
 	mutex_unlock(&lock);
