@@ -16,10 +16,12 @@ struct {
 
 #define MEMO_BYTES (DRIP_WINDOW * 8 - 8)
 
-static __always_inline struct drip_memo *memo_of(struct drip_scratch *s, __u32 process)
+/* The slot of walks that begin here, and those beside it: several callers may come to one place with the stack pointer
+ * at one height, and take turns. */
+static __always_inline struct drip_memo *memo_of(struct drip_scratch *s, __u32 process, __u32 way)
 {
 	__u64 hash = (s->start_pc ^ s->start_sp << 13 ^ process) * 0x9E3779B97F4A7C15ULL;
-	__u32 index = hash >> (64 - DRIP_MEMO_BITS);
+	__u32 index = hash >> (64 - DRIP_MEMO_BITS) ^ way;
 
 	return bpf_map_lookup_elem(&memos, &index);
 }
@@ -32,7 +34,7 @@ static __always_inline struct drip_memo *memo_of(struct drip_scratch *s, __u32 p
  * and nothing depends on it. */
 static __always_inline bool memo_wants(struct drip_memo *m)
 {
-	__u64 misses = m->misses;
+	__u32 misses = m->misses;
 
 	m->misses = misses + 1;
 	return misses < MEMO_PATIENCE || !(misses & (MEMO_PATIENCE - 1));
@@ -121,6 +123,39 @@ static __always_inline bool memo_holds(struct drip_memo *m, struct drip_scratch 
 	return *(volatile __u64 *)&m->version == version;
 }
 
+/* The same of one of the other slots. A function of its own, for the verifier. */
+__noinline int memo_holds_beside(struct drip_scratch *s, __u32 process, __u32 generation, __u32 way)
+{
+	struct drip_memo *m;
+
+	if (!s || way >= DRIP_MEMO_WAYS)
+		return false;
+	m = memo_of(s, process, way);
+	return m && memo_holds(m, s, process, generation);
+}
+
+/* Which of the other slots holds the stack; 0 if none does. */
+static __always_inline __u32 memo_search(struct drip_scratch *s, __u32 process, __u32 generation, __u32 ways)
+{
+#pragma clang loop unroll(disable)
+	for (__u32 way = 1; way < DRIP_MEMO_WAYS && way <= ways; way++)
+		if (memo_holds_beside(s, process, generation, way))
+			return way;
+	return 0;
+}
+
+/* Which slot the walk in `s` is to be remembered in: one of its own while there are some, then each in turn. */
+static __always_inline __u32 memo_victim(struct drip_memo *m, struct drip_scratch *s)
+{
+	if (m->pc != s->start_pc || m->sp != s->start_sp || !m->count) {
+		m->ways = 0;
+		return 0;
+	}
+	if (m->ways < DRIP_MEMO_WAYS - 1)
+		return ++m->ways;
+	return m->misses % DRIP_MEMO_WAYS;
+}
+
 /* Remembers the walk in `s`. Another CPU that writes the same slot at this moment has the better of it. */
 __noinline int memo_write(struct drip_memo *m, struct drip_scratch *s, __u32 process, __u32 generation, __u32 site)
 {
@@ -161,6 +196,16 @@ __noinline int memo_write(struct drip_memo *m, struct drip_scratch *s, __u32 pro
 	m->end = s->end;
 	__sync_lock_test_and_set(&m->version, version + 2);
 	return 1;
+}
+
+/* The same in the slot that is due. */
+static __always_inline void memo_remember(
+	struct drip_memo *m, struct drip_scratch *s, __u32 process, __u32 generation, __u32 site)
+{
+	struct drip_memo *slot = memo_of(s, process, memo_victim(m, s));
+
+	if (slot)
+		memo_write(slot, s, process, generation, site);
 }
 
 #endif

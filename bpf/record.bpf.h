@@ -9,8 +9,8 @@
 static __always_inline __u32 site_of_stack(struct drip_scratch *s, __u32 process)
 {
 	struct drip_process *p = process_image(process);
-	struct drip_memo *m = memo_of(s, process);
-	__u32 site, end;
+	struct drip_memo *m = memo_of(s, process, 0), *other;
+	__u32 site, end, way;
 	bool is_walked = false;
 
 	if (!p || !m)
@@ -21,6 +21,11 @@ static __always_inline __u32 site_of_stack(struct drip_scratch *s, __u32 process
 		end = m->end;
 		if (m->misses)
 			m->misses = 0;
+	} else if (!python_on && (way = memo_search(s, process, p->generation, m->ways)) &&
+		   (other = memo_of(s, process, way))) {
+		site = other->site;
+		end = other->end;
+		m->misses = 0;
 	} else {
 		s->reads = python_on || !memo_wants(m) ? DRIP_NOT_REMEMBERED : 0;
 		walk(s, p, process);
@@ -28,7 +33,7 @@ static __always_inline __u32 site_of_stack(struct drip_scratch *s, __u32 process
 		site = site_of(s, process);
 		end = s->end;
 		if (s->reads <= DRIP_MEMO_WORDS && !s->changing && site != DRIP_NO_SITE)
-			memo_write(m, s, process, p->generation, site);
+			memo_remember(m, s, process, p->generation, site);
 	}
 	check_stack(s, process, site, end, is_walked);
 	if (end == DRIP_END_TRUNCATED)

@@ -84,6 +84,7 @@ enum {
 	DRIP_NOT_REMEMBERED = DRIP_MEMO_WORDS + 1, /* so many words mean: more than can be noted, or not wanted */
 	DRIP_MEMO_BITS = 11,
 	DRIP_MEMOS = 1 << DRIP_MEMO_BITS, /* walks remembered */
+	DRIP_MEMO_WAYS = 4,        /* of those that begin alike */
 	DRIP_FUNCTIONS = 32,       /* functions of one process that may be probed from the inside */
 	DRIP_MAPPINGS = 2048,      /* executable mappings a process may have; beyond, stacks are cut */
 	DRIP_RULES = 16384,
@@ -441,7 +442,8 @@ struct drip_memo {
 	drip_u64 sp;
 	drip_u64 fp;
 	drip_u64 fp_mask; /* 0: the walk did not depend on fp */
-	drip_u64 misses; /* in a row */
+	drip_u32 misses; /* in a row */
+	drip_u32 ways;   /* of the walks that begin here, how many are remembered in other slots */
 	drip_u32 generation;
 	drip_u32 site;
 	drip_u16 process;
