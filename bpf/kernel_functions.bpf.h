@@ -9,18 +9,26 @@
 #define OP(cookie) ((__u8)(cookie))
 #define DOMAIN(cookie) ((__u32)((cookie) >> DRIP_KERNEL_DOMAIN) & 15)
 
+/* Each load where it stands: made one of several, at an address that was computed, no verifier before 6.18 takes it. */
+#define REGISTER(value)                                     \
+	({                                                  \
+		__u64 value_ = (value);                     \
+		asm volatile("" : "+r"(value_));            \
+		value_;                                     \
+	})
+
 static __noinline __u64 register_argument(struct pt_regs *ctx, __u32 number)
 {
 	switch (number) {
-	case 0: return PT_REGS_PARM1(ctx);
-	case 1: return PT_REGS_PARM2(ctx);
-	case 2: return PT_REGS_PARM3(ctx);
-	case 3: return PT_REGS_PARM4(ctx);
-	case 4: return PT_REGS_PARM5(ctx);
+	case 0: return REGISTER(PT_REGS_PARM1(ctx));
+	case 1: return REGISTER(PT_REGS_PARM2(ctx));
+	case 2: return REGISTER(PT_REGS_PARM3(ctx));
+	case 3: return REGISTER(PT_REGS_PARM4(ctx));
+	case 4: return REGISTER(PT_REGS_PARM5(ctx));
 #if defined(__TARGET_ARCH_x86)
-	case 5: return ctx->r9;
+	case 5: return REGISTER(ctx->r9);
 #else
-	case 5: return __PT_REGS_CAST(ctx)->regs[5];
+	case 5: return REGISTER(__PT_REGS_CAST(ctx)->regs[5]);
 #endif
 	default: return 0;
 	}
