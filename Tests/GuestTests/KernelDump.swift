@@ -26,6 +26,14 @@ struct KernelDump: Decodable {
 
     /// The first function outside of the allocators: the one that wanted the memory.
     var caller: Frame? { frames.first { !KernelDump.isAllocator($0.function) } }
+
+    /// vmalloc keeps lists of its pages in memory of either kind.
+    var isForVmallocItself: Bool {
+      let ranges = frames.prefix { KernelDump.isAllocator($0.function) }.filter {
+        $0.function?.hasPrefix("__vmalloc_node_range") == true
+      }
+      return ranges.count > (domain == "vmalloc" ? 1 : 0)
+    }
   }
   struct Half: Decodable {
     let backend: String
@@ -55,7 +63,7 @@ struct KernelDump: Decodable {
   func counts(by names: some Collection<String>, domains: Set<String>) -> [String: SiteCounts] {
     let names = Set(names)
     var result: [String: SiteCounts] = [:]
-    for site in half.sites where domains.contains(site.domain) {
+    for site in half.sites where domains.contains(site.domain) && !site.isForVmallocItself {
       guard let name = site.caller?.function, names.contains(name) else { continue }
       result[name, default: SiteCounts()].allocs += site.allocs
       result[name, default: SiteCounts()].frees += site.frees
