@@ -14,6 +14,7 @@ public enum CallSite {
   /// True for a frame in an allocator, a C library or a C++ library.
   public static func isPassage(_ frame: Frame) -> Bool {
     guard let name = frame.module?.split(separator: "/").last else { return false }
+    if frame.module == KernelFrame.module { return KernelFrame.isAllocator(frame) }
     return passages.contains { name.hasPrefix($0) }
   }
 

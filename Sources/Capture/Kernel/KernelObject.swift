@@ -2,6 +2,7 @@ import CProbes
 import Glibc
 import Libbpf
 import Probes
+import Processes
 import Profile
 
 /// The loaded programs and maps of one kernel capture: the only owner of its BPF object.

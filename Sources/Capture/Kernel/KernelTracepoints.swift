@@ -1,5 +1,4 @@
 import CProbes
-import Glibc
 import Libbpf
 import Probes
 
@@ -21,20 +20,6 @@ struct KernelTracepoints: Sendable, Hashable {
   }
 
   var isOld: Bool { layout != DRIP_KMEM_61 }
-}
-
-/// Settings of the running kernel.
-enum KernelSettings {
-  /// A number below /proc/sys; nil if there is none.
-  static func number(_ name: String) -> Int? {
-    let descriptor = open("/proc/sys/" + name, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { return nil }
-    defer { close(descriptor) }
-    var text = [UInt8](repeating: 0, count: 32)
-    let count = read(descriptor, &text, text.count)
-    guard count > 0 else { return nil }
-    return Int(String(decoding: text[..<count].filter { $0 > 32 }, as: UTF8.self))
-  }
 }
 
 extension KernelPlan {

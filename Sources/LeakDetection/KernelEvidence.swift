@@ -1,0 +1,97 @@
+public import Profile
+
+/// What the kernel's own figures say to growth that drip has counted: much of it is no leak, and some is not even growth.
+/// Pure.
+public struct KernelEvidence: Sendable {
+  /// Why a site's growth is not to be called a leak.
+  public enum Caveat: Sendable, Hashable {
+    /// Taken back by the kernel when memory is short.
+    case reclaimable(cache: String)
+    /// Held for a time that the protocol or the subsystem sets.
+    case timeLimited(what: String)
+    /// The allocator's own, on the account of whoever called.
+    case bookkeeping
+    /// The cache has not grown with it: what drip counts was freed in a way that it cannot hear.
+    case unheardFrees(tracked: UInt64, grown: Int64)
+    /// Some frees cannot be heard here, and nothing could be compared.
+    case notComparable
+
+    public var sentence: String {
+      switch self {
+      case .reclaimable(let cache): "\(cache) is a cache that the kernel shrinks when memory is short"
+      case .timeLimited(let what): "\(what) are kept for a time and then freed"
+      case .bookkeeping: "the allocator's own bookkeeping, on the account of whoever called"
+      case .unheardFrees(let tracked, let grown):
+        "of \(Quantities.count(tracked)) objects counted here, the cache in use grew by \(grown): the rest was freed in a way that this kernel does not tell of"
+      case .notComparable: "this kernel does not tell of all frees, and its slab counts cannot confirm the growth"
+      }
+    }
+
+    /// False where the growth is real, though no leak.
+    public var refutes: Bool {
+      if case .unheardFrees = self { return true }
+      return false
+    }
+  }
+
+  /// Objects that caches gain or lose without anybody's doing: each CPU keeps some ready.
+  private static let slack: Int64 = 256
+
+  private let caches: [String: KernelProfile.Cache]
+  private let hearsAllFrees: Bool
+
+  public init(caches: [KernelProfile.Cache], coverage: KernelCoverage) {
+    var byName: [String: KernelProfile.Cache] = [:]
+    for cache in caches { for name in [cache.name] + cache.aliases { byName[name] = cache } }
+    self.caches = byName
+    hearsAllFrees = coverage.unheardFrees.isEmpty
+  }
+
+  /// What speaks against a leak at this site; nil if nothing does.
+  public func caveat(_ site: Site, _ detail: KernelProfile.Detail) -> Caveat? {
+    if KernelFrame.isBookkeeping(site.frames) { return .bookkeeping }
+    let cache = detail.cache.flatMap { caches[$0] }
+    if let name = detail.cache, cache?.isReclaimable == true || Self.isReclaimable(name) { return .reclaimable(cache: name) }
+    if let what = Self.timeLimited(site.frames, cache: detail.cache) { return .timeLimited(what: what) }
+    guard detail.origin.domain == .slab else { return nil }
+    guard let cache else { return hearsAllFrees ? nil : .notComparable }
+    // All that is counted of the cache against all that it gained.
+    if cache.growth + Self.slack < Int64(clamping: cache.trackedCount / 2) {
+      return .unheardFrees(tracked: cache.trackedCount, grown: cache.growth)
+    }
+    return nil
+  }
+
+  /// Whether the cache's own figures agree with what is counted; nil where there are none.
+  public func isCorroborated(_ detail: KernelProfile.Detail) -> Bool? {
+    guard detail.origin.domain == .slab, let cache = detail.cache.flatMap({ caches[$0] }) else { return nil }
+    return cache.growth + Self.slack >= Int64(clamping: cache.trackedCount / 2)
+  }
+
+  /// What a verdict comes to with a caveat: nobody is accused of what is not a leak.
+  public static func cap(_ verdict: Verdict, _ caveat: Caveat?) -> Verdict {
+    guard let caveat else { return verdict }
+    var verdict = verdict
+    verdict.level = min(verdict.level, caveat.refutes ? .bounded : .watch)
+    return verdict
+  }
+
+  private static func isReclaimable(_ cache: String) -> Bool {
+    ["dentry", "buffer_head", "radix_tree_node", "shared_policy_node", "inode_cache"].contains(cache)
+      || cache.hasSuffix("_inode_cache") || cache.hasSuffix("inode_cache") || cache.hasPrefix("kmalloc-rcl-")
+  }
+
+  private static func timeLimited(_ frames: [Frame], cache: String?) -> String? {
+    let caches = [
+      ("tw_sock_", "sockets in TIME_WAIT"), ("request_sock_", "connections under way"),
+      ("tcp_bind_bucket", "bound ports"), ("tcp_bind2_bucket", "bound ports"), ("inet_peer_cache", "facts about peers"),
+      ("ip_dst_cache", "routes"), ("nf_conntrack", "tracked connections"),
+    ]
+    if let cache, let hit = caches.first(where: { cache.hasPrefix($0.0) }) { return hit.1 }
+    let functions = [("neigh_alloc", "neighbours"), ("inet_twsk_alloc", "sockets in TIME_WAIT")]
+    for frame in frames where frame.module == KernelFrame.module {
+      if let hit = functions.first(where: { frame.function?.hasPrefix($0.0) == true }) { return hit.1 }
+    }
+    return nil
+  }
+}
