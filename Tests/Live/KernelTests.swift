@@ -98,7 +98,9 @@ struct KernelTests {
     #expect(site.stack_end == "complete")
     #expect(site.contains(["ipcget"]) && site.contains(["do_syscall_64"]), "\(site.words)")
     #expect(site.frames.allSatisfy { $0.module == "kernel" && $0.function != nil })
-    for kind in ["table_full", "sites_full", "frames_full"] { #expect(dump.kernel.losses[kind] == 0, "\(kind)") }
+    for kind in ["table_full", "sites_full", "frames_full"] {
+      #expect(dump.kernel.losses[kind] == 0, "\(kind)")
+    }
   }
 
   private static func isAllocator(_ function: String?) -> Bool {
