@@ -53,18 +53,8 @@ public struct ProcessSelection: Sendable, Hashable {
 
   /// Whether a name fits a pattern. The pattern is cut as the kernel cuts names.
   static func matches(_ command: String, _ pattern: String) -> Bool {
-    let name = Array(command.utf8)
-    let pattern = Array(pattern.utf8)
-    guard pattern.contains(UInt8(ascii: "*")) else { return name == Array(pattern.prefix(15)) }
-    return fits(name[...], pattern[...])
-  }
-
-  private static func fits(_ name: ArraySlice<UInt8>, _ pattern: ArraySlice<UInt8>) -> Bool {
-    guard let first = pattern.first else { return name.isEmpty }
-    guard first == UInt8(ascii: "*") else {
-      return name.first == first && fits(name.dropFirst(), pattern.dropFirst())
-    }
-    return (name.startIndex...name.endIndex).contains { fits(name[$0...], pattern.dropFirst()) }
+    guard !pattern.utf8.contains(UInt8(ascii: "*")) else { return NamePattern.matches(command, pattern) }
+    return Array(command.utf8) == Array(pattern.utf8.prefix(15))
   }
 
   /// Whether a process is in a group or below it. `text` is its /proc/PID/cgroup: lines of "number:controllers:path"

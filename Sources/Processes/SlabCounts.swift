@@ -38,7 +38,7 @@ public struct SlabCounts: Sendable, Hashable {
   }
 
   /// The cache of this name, or of which it is another name.
-  public subscript(name: String) -> Cache? { places[name].map { caches[$0] } }
+  public subscript(name name: String) -> Cache? { places[name].map { caches[$0] } }
 
   /// Parses /proc/slabinfo, version 2.1 (proc(5)): lines "name active total objsize perslab pages : tunables …". Other
   /// lines are passed over. `details` tells what stands in a cache's directory of /sys/kernel/slab.

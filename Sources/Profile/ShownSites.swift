@@ -46,7 +46,8 @@ public struct ShownSites: Sendable {
     return (memory, summary)
   }
 
-  private mutating func cut(to limit: Int?) {
+  /// Leaves out all but the first `limit` sites.
+  public mutating func cut(to limit: Int?) {
     guard let limit, limit < sites.count else { return }
     let hidden = sites[max(limit, 0)...]
     omittedSites += hidden.count

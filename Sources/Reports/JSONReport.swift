@@ -6,13 +6,27 @@ public enum JSONReport {
   /// One object, with a newline at its end. The same profile gives the same text.
   /// `judged`: what is thought of the sites.
   public static func render(_ profile: HeapProfile, judged: SiteJudgements = SiteJudgements()) -> String {
+    render(fields(profile, judged))
+  }
+
+  /// With the kernel's part, and what is thought of its sites.
+  public static func render(
+    _ profile: HeapProfile, judged: SiteJudgements, kernel: KernelProfile, kernelJudged: SiteJudgements
+  ) -> String {
+    render(fields(profile, judged) + [("kernel", KernelJSON.value(kernel, kernelJudged))])
+  }
+
+  private static func render(_ fields: [(String, JSONValue)]) -> String {
     var text = ""
-    value(profile, judged).write(to: &text)
+    JSONValue.object(fields).write(to: &text)
     return text + "\n"
   }
 
-  private static func value(_ profile: HeapProfile, _ judged: SiteJudgements) -> JSONValue {
-    .object([
+  /// `facts`: more fields of a site, which stand first.
+  static func fields(
+    _ profile: HeapProfile, _ judged: SiteJudgements, facts: (Site) -> [(String, JSONValue)] = { _ in [] }
+  ) -> [(String, JSONValue)] {
+    [
       ("drip", .string(profile.dripVersion)),
       ("capture", capture(profile.capture)),
       ("processes", .array(profile.processes.map(process))),
@@ -48,11 +62,11 @@ public enum JSONReport {
         "sites",
         .array(
           profile.sites.map { one in
-            site(one, reachability: judged.reachability(one), verdict: judged.verdict(one))
+            site(one, facts(one), reachability: judged.reachability(one), verdict: judged.verdict(one))
           })
       ),
       ("mapped", profile.mapped.map(mapped) ?? .null),
-    ])
+    ]
   }
 
   private static func mapped(_ memory: MappedMemory) -> JSONValue {

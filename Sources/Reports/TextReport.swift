@@ -26,6 +26,13 @@ public enum TextReport {
   public static func render(
     _ profile: HeapProfile, options: TextOptions = TextOptions(), judged: SiteJudgements = SiteJudgements()
   ) -> String {
+    render(profile, options, judged) { _ in [] }
+  }
+
+  /// `facts`: lines about a site that stand below its heading.
+  static func render(
+    _ profile: HeapProfile, _ options: TextOptions, _ judged: SiteJudgements, facts more: (Site) -> [String]
+  ) -> String {
     let style = Style(color: options.color)
     var lines = [header(profile)]
     lines += profile.capture.filters.map { "only \(PlainText.clean($0))" }
@@ -37,6 +44,7 @@ public enum TextReport {
         heading += " · \(PlainText.clean(commands[site.pid] ?? "process")) (pid \(site.pid))"
       }
       lines.append(heading)
+      lines += more(site).map { "      " + PlainText.clean($0) }
       lines += judgement(site, judged, style)
       lines += stack(site, options, style)
       lines.append("")
@@ -87,7 +95,7 @@ public enum TextReport {
     return lines
   }
 
-  private static func header(_ profile: HeapProfile) -> String {
+  static func header(_ profile: HeapProfile) -> String {
     let capture = profile.capture
     let text =
       "drip \(profile.dripVersion): \(Wording.targets(profile)), watched \(Quantities.age(capture.seconds)) on Linux \(capture.kernel) by \(capture.backend)"

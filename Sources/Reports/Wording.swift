@@ -2,9 +2,11 @@ import Profile
 
 /// Phrases that more than one report uses.
 enum Wording {
-  /// "redis-server (pid 1234), worker (pid 1235)"
+  /// "redis-server (pid 1234), worker (pid 1235)"; a profile of no process is the kernel's.
   static func targets(_ profile: HeapProfile) -> String {
-    profile.processes.map { "\(PlainText.clean($0.command)) (pid \($0.pid))" }.joined(separator: ", ")
+    profile.processes.isEmpty
+      ? "the kernel"
+      : profile.processes.map { "\(PlainText.clean($0.command)) (pid \($0.pid))" }.joined(separator: ", ")
   }
 
   /// "1 object", "1,234 objects"

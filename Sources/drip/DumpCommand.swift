@@ -31,13 +31,15 @@ extension Array {
 
 struct Dump: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Watch a process for a while and print every stack with outstanding memory.",
+    abstract: "Watch a process or the kernel for a while and print every stack with outstanding memory.",
     discussion: """
       Counts what is allocated while drip watches and not freed before it stops. Ctrl-C ends the watch early \
       and prints the result all the same. Objects from before the attach are not known.
       """)
 
   @OptionGroup var target: TargetOptions
+
+  @OptionGroup(title: "Kernel") var kernel: KernelOptions
 
   @OptionGroup(title: "View") var view: ViewOptions
 
@@ -67,6 +69,13 @@ struct Dump: AsyncParsableCommand {
   var failOn: FailLevel?
 
   func validate() throws {
+    try kernel.validate(with: target)
+    if kernel.kernel, confirm.confirm, target.selection.isEmpty {
+      throw ValidationError("--confirm searches the memory of a process: say which (-p), or leave it out")
+    }
+    if kernel.kernel, format == .pprof, !target.selection.isEmpty {
+      throw ValidationError("a pprof file holds one space: leave out --kernel or -p")
+    }
     guard duration.seconds > 0 else { throw ValidationError("--duration must be more than 0") }
     if let top, top < 1 { throw ValidationError("-n must be at least 1") }
     if let older, older.seconds >= duration.seconds {
@@ -80,17 +89,21 @@ struct Dump: AsyncParsableCommand {
 
   func run() async throws {
     let file = try OutputFile(path: output)
+    let watch = try KernelWatch.open(kernel, target)
+    if let watch, target.selection.isEmpty { return try await dump(watch, file) }
     let session = try await Session.open(target, keepsEnded: true)
     let builder = ProfileBuilder(session)
     var suspicions = Suspicions(session)
-    let ended = try await watch(session, builder, &suspicions)
+    let ended = try await self.watch(session, builder, &suspicions, watch)
     let confirmation = try await confirmation(session, builder, &suspicions)
     // The end of the watch: stop counting, read once more, detach, and only then spend time on names.
     await session.capture.stop()
+    await watch?.stop()
     try await session.finishChecks()
     let snapshot = try await suspicions.snapshot(older: older?.seconds ?? 0, isLast: true)
     let verdicts = suspicions.verdicts(confirmation.found)
     builder.refreshMappings()
+    let kernelPart = try await watch?.result(kernelQuery(ended))
     await session.detach()
     Waiter.releaseSignals()
 
@@ -101,8 +114,31 @@ struct Dump: AsyncParsableCommand {
       filters: filters, ended: ended, view: view.view)
     profile.capture.notes += confirmation.notes + suspicions.processSentences
     let judged = SiteJudgements(verdicts: verdicts, reachability: confirmation.found)
-    try file.write(try render(profile, judged, isTerminal: file.isTerminal))
-    if let failOn, verdicts.values.contains(where: { $0.level >= failOn.level }) {
+    try file.write(try render(profile, judged, kernelPart, isTerminal: file.isTerminal))
+    try fail(verdicts, kernelPart?.judged.verdicts ?? [:])
+  }
+
+  /// The kernel alone.
+  private func dump(_ watch: KernelWatch, _ file: borrowing OutputFile) async throws {
+    let ended = try await watch.watch(seconds: duration.seconds)
+    await watch.stop()
+    let result = try await watch.result(kernelQuery(ended))
+    Waiter.releaseSignals()
+    try file.write(try render(result, isTerminal: file.isTerminal))
+    try fail(result.judged.verdicts, [:])
+  }
+
+  private func kernelQuery(_ ended: String?) -> KernelWatch.Query {
+    KernelWatch.Query(
+      sort: sort, limit: top ?? (format == .text ? 20 : nil), olderThan: older?.seconds ?? 0,
+      includesIdle: format == .json || format == .pprof, filters: filters, ended: ended, view: view.view)
+  }
+
+  private func fail(_ verdicts: [UInt32: Verdict], _ others: [UInt32: Verdict]) throws {
+    guard let failOn else { return }
+    if verdicts.values.contains(where: { $0.level >= failOn.level })
+      || others.values.contains(where: { $0.level >= failOn.level })
+    {
       throw Failure(.findings, "")
     }
   }
@@ -129,12 +165,11 @@ struct Dump: AsyncParsableCommand {
 
   /// Waits for the end of the watch, reading a snapshot now and then so that growth can be told.
   private func watch(
-    _ session: Session, _ builder: ProfileBuilder, _ suspicions: inout Suspicions
+    _ session: Session, _ builder: ProfileBuilder, _ suspicions: inout Suspicions, _ kernel: KernelWatch?
   ) async throws -> String? {
     var waiter = Waiter()
     let end = monotonicSeconds() + duration.seconds
-    // Often enough to see the later half of a short watch, and never more than once a second.
-    let step = min(max(duration.seconds / 20, 0.1), 1)
+    let step = KernelWatch.step(seconds: duration.seconds)
     var next = monotonicSeconds()
     while true {
       let isLeft = try await session.look()
@@ -143,6 +178,7 @@ struct Dump: AsyncParsableCommand {
       if monotonicSeconds() >= end { return nil }
       if monotonicSeconds() >= next {
         builder.note(try await suspicions.snapshot())
+        try await kernel?.look()
         next = monotonicSeconds() + step
       }
       if try await session.wait(&waiter, until: min(next, end)) == .interrupted {
@@ -164,7 +200,7 @@ struct Dump: AsyncParsableCommand {
   }
 
   private func render(
-    _ profile: HeapProfile, _ judged: SiteJudgements, isTerminal: Bool
+    _ profile: HeapProfile, _ judged: SiteJudgements, _ kernel: KernelWatch.Result?, isTerminal: Bool
   ) throws -> [UInt8] {
     switch format {
     case .text:
@@ -173,10 +209,40 @@ struct Dump: AsyncParsableCommand {
         profile, options: TextOptions(color: color, showProcess: profile.processes.count > 1),
         judged: judged)
       text += "\n" + Findings.summarise(profile: profile, judged: judged).joined(separator: "\n") + "\n"
+      if let kernel { text += "\n\n" + self.text(kernel, color: color) }
       return Array(text.utf8)
-    case .json: return Array(JSONReport.render(profile, judged: judged).utf8)
-    case .folded: return Array(FoldedReport.render(profile).utf8)
+    case .json:
+      guard let kernel else { return Array(JSONReport.render(profile, judged: judged).utf8) }
+      return Array(
+        JSONReport.render(profile, judged: judged, kernel: kernel.kernel, kernelJudged: kernel.judged).utf8)
+    case .folded:
+      return Array((FoldedReport.render(profile) + (kernel.map { FoldedReport.render($0.kernel) } ?? "")).utf8)
     case .pprof: return try PprofReport.render(profile, judged: judged)
     }
+  }
+
+  /// The kernel alone.
+  private func render(_ result: KernelWatch.Result, isTerminal: Bool) throws -> [UInt8] {
+    switch format {
+    case .text: return Array(text(result, color: isTerminal && !Environment.noColor).utf8)
+    case .json:
+      let own = result.kernel.profile
+      let nothing = HeapProfile(
+        dripVersion: own.dripVersion, capture: own.capture, processes: [], totals: Totals(), losses: Losses(),
+        table: TableUse(), sites: [], hasHeap: false)
+      return Array(
+        JSONReport.render(
+          nothing, judged: SiteJudgements(), kernel: result.kernel, kernelJudged: result.judged
+        ).utf8)
+    case .folded: return Array(FoldedReport.render(result.kernel).utf8)
+    case .pprof: return try PprofReport.render(result.kernel.profile, judged: result.judged)
+    }
+  }
+
+  private func text(_ result: KernelWatch.Result, color: Bool) -> String {
+    KernelReport.render(
+      result.kernel, by: kernel.by, options: TextOptions(color: color), judged: result.judged, rows: top ?? 20)
+      + "\n" + Findings.summarise(profile: result.kernel.profile, judged: result.judged).joined(separator: "\n")
+      + "\n"
   }
 }

@@ -1,5 +1,5 @@
 public import ArgumentParser
-public import Capture
+import Capture
 import Processes
 public import Profile
 
@@ -59,7 +59,17 @@ extension DutyCycle: ExpressibleByArgument {
   public init?(argument: String) { try? self.init(argument) }
 }
 
-extension Backend: ExpressibleByArgument {}
+/// How to attach: the names of both halves.
+enum BackendName: String, ExpressibleByArgument, CaseIterable {
+  case auto
+  case session, multi, perf
+  case rawtp, fentry, kprobe, tracepoint
+
+  /// For processes; nil if it is none of those, or all are to be tried.
+  var process: Backend? { Backend(rawValue: rawValue) }
+  /// For the kernel.
+  var kernel: KernelBackend? { KernelBackend(rawValue: rawValue) }
+}
 
 /// What to attach to and how: shared by the commands that capture.
 struct TargetOptions: ParsableArguments {
@@ -116,8 +126,11 @@ struct TargetOptions: ParsableArguments {
   @Option(help: "Frames to keep of a stack, at most 512.")
   var depth: Int = 256
 
-  @Option(help: "Attach by session, multi or perf only, instead of the best that works.")
-  var backend: Backend?
+  @Option(
+    help:
+      "Attach by this only, instead of the best that works: to processes by session, multi or perf; to the kernel by rawtp, fentry, kprobe or tracepoint."
+  )
+  var backend = BackendName.auto
 
   @Flag(help: "Probe functions at entry and return only, never inside of them.")
   var noOneTrap = false
@@ -133,9 +146,6 @@ struct TargetOptions: ParsableArguments {
   var noUnwindTables = false
 
   func validate() throws {
-    guard !selection.isEmpty else {
-      throw ValidationError("say what to watch: --pid, --comm, --cgroup or --container")
-    }
     guard container.allSatisfy({ $0 > 0 }) else {
       throw ValidationError("--container must be a process number")
     }
@@ -184,6 +194,6 @@ struct TargetOptions: ParsableArguments {
       maxFrames: depth, sampling: sampleBytes.flatMap { ByteSampling(distance: $0.bytes) } ?? .everything,
       domain: domain,
       maxProcesses: processes, usesOneTrap: !noOneTrap,
-      backend: backend, usesUnwindTables: !noUnwindTables, checkStacksEvery: checkStacks, walksPython: python)
+      backend: backend.process, usesUnwindTables: !noUnwindTables, checkStacksEvery: checkStacks, walksPython: python)
   }
 }

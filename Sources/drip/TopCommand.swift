@@ -15,6 +15,8 @@ struct Top: AsyncParsableCommand {
 
   @OptionGroup var target: TargetOptions
 
+  @OptionGroup(title: "Kernel") var kernel: KernelOptions
+
   @OptionGroup(title: "View") var view: ViewOptions
 
   @Option(
@@ -34,6 +36,7 @@ struct Top: AsyncParsableCommand {
   var count: Int?
 
   func validate() throws {
+    try kernel.validate(with: target)
     guard interval.seconds >= 0.1 else { throw ValidationError("the interval must be at least 100ms") }
     if let count, count < 1 { throw ValidationError("the count must be at least 1") }
     if let top, top < 1 { throw ValidationError("-n must be at least 1") }
@@ -41,6 +44,8 @@ struct Top: AsyncParsableCommand {
 
   func run() async throws {
     let file = try OutputFile(path: nil)
+    let watch = try KernelWatch.open(kernel, target)
+    if let watch, target.selection.isEmpty { return try await top(watch, file) }
     let session = try await Session.open(target, keepsEnded: false)
     let builder = ProfileBuilder(session)
     var waiter = Waiter()
@@ -52,27 +57,69 @@ struct Top: AsyncParsableCommand {
     var next = monotonicSeconds()
     while ended == nil, shown < count ?? .max {
       next += interval.seconds
-      ended = try await watch(session, until: next, &waiter, builder)
+      ended = try await wait(session, until: next, &waiter, builder)
       let snapshot = try await suspicions.snapshot(older: older?.seconds ?? 0)
-      let rows = top ?? (width == nil ? 10 : max(Environment.terminalHeight - 6, 3))
+      // Two tables share the terminal.
+      let rows = self.rows(tables: watch == nil ? 1 : 2)
       let profile = await builder.profile(
         snapshot, sort: sort, limit: rows, isAgeFiltered: older != nil,
         growth: suspicions.growthBytesPerSecond,
         filters: older.map { ["objects older than \(Quantities.age($0.seconds))"] } ?? [], ended: ended,
         view: stackView)
-      let block = TopTable.render(
+      var block = TopTable.render(
         profile, rows: rows, color: width != nil && !Environment.noColor, width: width ?? 160,
         judged: SiteJudgements(verdicts: suspicions.verdicts()))
-      // Home and clear to the end: less flicker than clearing first.
-      try file.write(
-        Array(((width == nil ? "" : "\u{1b}[H\u{1b}[J") + block + (width == nil ? "\n" : "")).utf8))
+      if let watch {
+        try await watch.look()
+        block += try await table(watch, rows: rows, ended: ended)
+      }
+      try show(block, file)
       shown += 1
     }
+    await watch?.stop()
     await session.detach()
   }
 
+  /// The kernel alone.
+  private func top(_ watch: KernelWatch, _ file: borrowing OutputFile) async throws {
+    var shown = 0
+    var ended: String?
+    while ended == nil, shown < count ?? .max {
+      ended = try await watch.watch(seconds: interval.seconds)
+      try show(try await table(watch, rows: rows(tables: 1), ended: ended), file)
+      shown += 1
+    }
+    await watch.stop()
+  }
+
+  private func rows(tables: Int) -> Int {
+    top ?? (Environment.terminalWidth == nil ? 10 : max(Environment.terminalHeight / tables - 6, 3))
+  }
+
+  private func table(_ watch: KernelWatch, rows: Int, ended: String?) async throws -> String {
+    let color = Environment.terminalWidth != nil && !Environment.noColor
+    let width = Environment.terminalWidth ?? 160
+    let result = try await watch.result(
+      KernelWatch.Query(
+        sort: sort, limit: kernel.by == .stack ? rows : nil, olderThan: older?.seconds ?? 0,
+        filters: older.map { ["objects older than \(Quantities.age($0.seconds))"] } ?? [], ended: ended,
+        view: view.view))
+    let sums = TopTable.render(
+      result.kernel.profile, rows: kernel.by == .stack ? rows : 0, color: color, width: width, judged: result.judged)
+    guard kernel.by != .stack else { return sums }
+    // Header, sums and losses, then the groups.
+    return sums.split(separator: "\n", omittingEmptySubsequences: false).prefix(3).joined(separator: "\n") + "\n"
+      + KernelReport.table(result.kernel, kernel.by, color: color, rows: rows, width: width)
+  }
+
+  private func show(_ block: String, _ file: borrowing OutputFile) throws {
+    let isTerminal = Environment.terminalWidth != nil
+    // Home and clear to the end: less flicker than clearing first.
+    try file.write(Array(((isTerminal ? "\u{1b}[H\u{1b}[J" : "") + block + (isTerminal ? "" : "\n")).utf8))
+  }
+
   /// Waits for the next reading; the reason to stop if there is one.
-  private func watch(
+  private func wait(
     _ session: Session, until next: Double, _ waiter: inout Waiter, _ builder: ProfileBuilder
   ) async throws -> String? {
     while true {
