@@ -160,7 +160,9 @@ final class KernelWatch {
     _ origin: KernelOrigin, _ site: SiteCounts, _ frames: [Frame], _ slabs: SlabCounts?
   ) -> KernelProfile.Detail {
     var cache = origin.cache
-    if cache == nil, origin.domain == .slab {
+    // Only the tracepoints tell what kmalloc took, and an older one of a cache tells neither that nor which cache it is.
+    let isFunction = capture.coverage.backend == .kprobe || capture.coverage.backend == .fentry
+    if cache == nil, origin.domain == .slab, isFunction || origin.bucketBytes > 0 {
       let bytes =
         origin.bucketBytes > 0 ? UInt64(origin.bucketBytes) : site.allocs > 0 ? site.allocatedBytes / site.allocs : 0
       cache = KernelCacheName.kmalloc(bytes: bytes, flags: origin.flags) { slabs?[name: $0] != nil }
