@@ -49,7 +49,7 @@ public struct KernelEvidence: Sendable {
 
   /// What speaks against a leak at this site; nil if nothing does.
   public func caveat(_ site: Site, _ detail: KernelProfile.Detail) -> Caveat? {
-    if KernelFrame.isBookkeeping(site.frames) { return .bookkeeping }
+    if KernelFrame.isBookkeeping(site.frames, domain: detail.origin.domain) { return .bookkeeping }
     let cache = detail.cache.flatMap { caches[$0] }
     if let name = detail.cache, cache?.isReclaimable == true || Self.isReclaimable(name) { return .reclaimable(cache: name) }
     if let what = Self.timeLimited(site.frames, cache: detail.cache) { return .timeLimited(what: what) }

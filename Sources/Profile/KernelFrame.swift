@@ -36,11 +36,17 @@ public enum KernelFrame {
     frames.first { !isAllocator($0) }.flatMap { $0.module == module ? nil : $0.module }
   }
 
-  /// Memory that the allocators take for themselves, on the account of whoever calls at that time.
-  public static func isBookkeeping(_ frames: [Frame]) -> Bool {
-    frames.contains {
-      $0.module == module
-        && ["alloc_slab_obj_exts", "alloc_slab_page", "__create_object", "__alloc_object"].contains($0.function)
-    }
+  /// Accounting vectors, kmemleak's objects, and what vmalloc keeps of an area: its description and the list of its pages.
+  private static let bookkeeping: Set<String> = [
+    "alloc_slab_obj_exts", "memcg_alloc_slab_cgroups", "__create_object", "__alloc_object",
+    "__vmalloc_area_node", "__get_vm_area_node", "alloc_vmap_area",
+  ]
+
+  /// Memory that the allocators take for themselves, on the account of whoever calls at that time. vmalloc's lists of
+  /// pages come through its own function a second time, its descriptions through it and the slab allocator.
+  public static func isBookkeeping(_ frames: [Frame], domain: KernelDomain = .slab) -> Bool {
+    let names = frames.filter { $0.module == module }.compactMap(\.function)
+    return names.contains(where: bookkeeping.contains)
+      || names.count { $0.hasPrefix("__vmalloc_node_range") } > (domain == .vmalloc ? 1 : 0)
   }
 }

@@ -16,6 +16,7 @@ struct KernelDump: Decodable {
     let domain: String
     let cache: String?
     let caller_only: Bool
+    let in_interrupt: Bool
     let outstanding_count: UInt64
     let outstanding_bytes: UInt64
     let allocs: UInt64

@@ -16,6 +16,8 @@ struct KernelTests {
       let domain: String
       let pid: Int32
       let command: String
+      let cache: String?
+      let caller_only: Bool
       let outstanding_count: UInt64
       let outstanding_bytes: UInt64
       let allocs: UInt64
@@ -23,6 +25,10 @@ struct KernelTests {
       let stack_end: String
       let verdict: Verdict?
       let corroborated: Bool?
+      let caveat: String?
+
+      /// The first function outside of the allocators.
+      var caller: String? { frames.first { !KernelTests.isAllocator($0.function) }?.function }
 
       func contains(_ functions: [String]) -> Bool {
         frames.contains { frame in functions.contains { frame.function?.hasPrefix($0) == true } }
@@ -37,23 +43,23 @@ struct KernelTests {
     let losses: [String: UInt64]
     let sites: [Site]
   }
-  private struct Dump: Decodable {
+  struct Dump: Decodable {
     let sites: [DumpJSON.Site]
     let kernel: Half
   }
 
-  private static let count: UInt64 = 1000
+  static let count: UInt64 = 1000
 
   /// Runs the workload from READY to DONE while drip watches the kernel; what drip said, the program's pid, and its lines
-  /// after DONE. `byProcess`: drip is told to watch the program.
-  private static func watch(
-    _ kind: String, _ fate: String, count: UInt64 = count, byProcess: Bool = true
+  /// after DONE. `byProcess`: drip is told to watch the program; otherwise it has ended before drip's watch does.
+  static func watch(
+    _ kind: String, _ fate: String, count: UInt64 = count, byProcess: Bool = true, stacks: String = "always"
   ) throws -> (dump: Dump, pid: Int32, lines: [String]) {
     let program = try Child(DripBinary.workload("kernel_objects"), [kind, "\(count)", fate])
     try #require(program.line() == "READY")
-    let target = byProcess ? ["-p", "\(program.pid)"] : ["--stacks", "always"]
+    let target = byProcess ? ["-p", "\(program.pid)"] : []
     let drip = try DripBinary.attach(
-      ["dump", "--kernel", "--duration", "120s", "--format", "json"] + target)
+      ["dump", "--kernel", "--duration", "120s", "--format", "json", "--stacks", stacks] + target)
     program.send("GO")
     try #require(program.waitForLine { $0 == "DONE \(count)" } != nil)
     var lines: [String] = []
@@ -73,7 +79,7 @@ struct KernelTests {
     return (try JSONDecoder().decode(Dump.self, from: Data(result.output.utf8)), program.pid, lines)
   }
 
-  private static func removeQueues(_ lines: [String]) throws {
+  static func removeQueues(_ lines: [String]) throws {
     let queues = lines.flatMap { $0.split(separator: " ").dropFirst() }
     guard !queues.isEmpty else { return }
     let result = try run("/usr/bin/ipcrm", queues.flatMap { ["-q", String($0)] })
@@ -88,8 +94,7 @@ struct KernelTests {
     let sites = dump.kernel.sites.filter { $0.contains(["newque"]) && $0.outstanding_count > 0 }
     // The queue itself; what the kernel needs to number them is another site, of fewer and larger objects.
     let site = try #require(
-      sites.first { $0.frames.first { !Self.isAllocator($0.function) }?.function == "newque" },
-      "\(dump.kernel.sites.map(\.words))")
+      sites.first { $0.caller == "newque" }, "\(dump.kernel.sites.map(\.words))")
     #expect(site.outstanding_count == Self.count)
     #expect(site.allocs == Self.count)
     #expect(site.outstanding_bytes.isMultiple(of: Self.count))
@@ -98,12 +103,21 @@ struct KernelTests {
     #expect(site.stack_end == "complete")
     #expect(site.contains(["ipcget"]) && site.contains(["do_syscall_64"]), "\(site.words)")
     #expect(site.frames.allSatisfy { $0.module == "kernel" && $0.function != nil })
+    // The first frame is the allocator's, not BPF's.
+    #expect(Self.isAllocator(site.frames.first?.function), "\(site.words)")
+    #expect(site.cache?.hasPrefix("kmalloc-") == true, "\(site.cache ?? "")")
+    if byProcess {
+      #expect(dump.kernel.sites.allSatisfy { $0.pid == pid && !$0.caller_only })
+      #expect(dump.sites.allSatisfy { $0.pid == pid })
+    } else {
+      #expect(dump.sites.isEmpty, "no process was watched")
+    }
     for kind in ["table_full", "sites_full", "frames_full"] {
       #expect(dump.kernel.losses[kind] == 0, "\(kind)")
     }
   }
 
-  private static func isAllocator(_ function: String?) -> Bool {
+  static func isAllocator(_ function: String?) -> Bool {
     let name = (function ?? "").drop { $0 == "_" }
     return ["kmalloc", "kvmalloc", "kzalloc", "kmem_cache_alloc"].contains { name.hasPrefix($0) }
   }
@@ -111,9 +125,7 @@ struct KernelTests {
   @Test("queues that are removed leave nothing outstanding")
   func removedQueues() throws {
     let (dump, _, _) = try Self.watch("queue", "close")
-    let sites = dump.kernel.sites.filter {
-      $0.frames.first { !Self.isAllocator($0.function) }?.function == "newque"
-    }
+    let sites = dump.kernel.sites.filter { $0.caller == "newque" }
     #expect(sites.reduce(0) { $0 + $1.allocs } == Self.count)
     #expect(sites.allSatisfy { ($0.verdict?.level).map { !["likely", "leak"].contains($0) } ?? true })
   }
@@ -135,10 +147,7 @@ struct KernelTests {
   func released(_ released: Released) throws {
     let (dump, _, _) = try Self.watch(released.kind, "close")
     let sites = dump.kernel.sites.filter { site in
-      guard let caller = site.frames.first(where: { !Self.isAllocator($0.function) })?.function else {
-        return false
-      }
-      return released.makers.contains { caller.hasPrefix($0) }
+      released.makers.contains { site.caller?.hasPrefix($0) == true }
     }
     #expect(
       sites.reduce(0) { $0 + $1.allocs } >= Self.count, "not seen at all: \(dump.kernel.sites.map(\.words))")
@@ -167,6 +176,7 @@ struct KernelTests {
     for site in sites where site.outstanding_count >= many / 2 {
       #expect(!dump.kernel.unheard_frees.isEmpty)
       #expect(site.corroborated == false, "\(site.words)")
+      #expect(site.caveat != nil)
     }
   }
 }

@@ -83,4 +83,39 @@ struct KernelNamesTests {
     #expect(Self.words(names.frames(Self.stack)).first == "btrfs!btrfs_alloc+260")
     #expect(Self.words(names.frames([0xffff_ffff_c002_0004, 0xffff_ffff_8100_0108])).count == 2)
   }
+
+  @Test("BPF's frames are dropped, the rest is named; an address behind a call belongs to the caller")
+  func frames() throws {
+    let kernel = Kernel()
+    kernel.symbols = """
+      ffffffff81000000 T kfree
+      ffffffff81000100 T __kmalloc
+      ffffffff81000200 t newque
+      ffffffff81000300 T ksys_msgget
+      ffffffffc0008000 t bpf_prog_6deef7357e7b4530_told\t[bpf]
+      """
+    let names = try kernel.names()
+    let frames = names.frames([
+      0xffff_ffff_c000_8010, 0xffff_ffff_8100_0140, 0xffff_ffff_8100_0300, 0xffff_ffff_8100_0310,
+    ])
+    #expect(Self.words(frames) == ["kernel!__kmalloc+64", "kernel!newque+256", "kernel!ksys_msgget+16"])
+    // A probe at the first instruction names its own function.
+    #expect(Self.words(names.frames([0xffff_ffff_8100_0100])) == ["kernel!__kmalloc+0"])
+    #expect(
+      names.ranges(of: ["newque", "nothing"]) == [0xffff_ffff_8100_0200..<0xffff_ffff_8100_0300])
+  }
+
+  @Test("a module that comes is named from then on")
+  func arrived() throws {
+    let kernel = Kernel()
+    var names = try kernel.names()
+    names.refresh()
+    kernel.symbols += "\nffffffffc0100000 t leak\t[dripleak]"
+    let stack: [UInt64] = [0xffff_ffff_8100_0140, 0xffff_ffff_c010_0010]
+    names.refresh()
+    #expect(names.frames(stack).last?.function == nil, "not looked for: its modules are as they were")
+    kernel.modules += "\ndripleak 16384 0xffffffffc0100000"
+    names.refresh()
+    #expect(Self.words(names.frames(stack)).last == "dripleak!leak+16")
+  }
 }
