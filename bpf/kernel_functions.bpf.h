@@ -9,29 +9,20 @@
 #define OP(cookie) ((__u8)(cookie))
 #define DOMAIN(cookie) ((__u32)((cookie) >> DRIP_KERNEL_DOMAIN) & 15)
 
-/* Each load where it stands: made one of several, at an address that was computed, no verifier before 6.18 takes it. */
-#define REGISTER(value)                                     \
-	({                                                  \
-		__u64 value_ = (value);                     \
-		asm volatile("" : "+r"(value_));            \
-		value_;                                     \
-	})
-
+/* All are read and one is chosen: in a switch the compiler would compute an address within the context, which the
+ * verifier does not allow. */
 static __noinline __u64 register_argument(struct pt_regs *ctx, __u32 number)
 {
-	switch (number) {
-	case 0: return REGISTER(PT_REGS_PARM1(ctx));
-	case 1: return REGISTER(PT_REGS_PARM2(ctx));
-	case 2: return REGISTER(PT_REGS_PARM3(ctx));
-	case 3: return REGISTER(PT_REGS_PARM4(ctx));
-	case 4: return REGISTER(PT_REGS_PARM5(ctx));
+	volatile __u64 argument[8] = {
+		PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), PT_REGS_PARM3(ctx), PT_REGS_PARM4(ctx), PT_REGS_PARM5(ctx),
 #if defined(__TARGET_ARCH_x86)
-	case 5: return REGISTER(ctx->r9);
+		ctx->r9,
 #else
-	case 5: return REGISTER(__PT_REGS_CAST(ctx)->regs[5]);
+		__PT_REGS_CAST(ctx)->regs[5],
 #endif
-	default: return 0;
-	}
+	};
+
+	return argument[number & 7];
 }
 
 /* Where the return address of the function that is being entered, or was just left, stands. On arm64 it is in a register,

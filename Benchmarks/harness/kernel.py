@@ -16,6 +16,7 @@ LIMIT = 1400
 WAYS = {
     "rawtp": "raw tracepoints, callers alone (the first phase)",
     "rawtp-stacks": "raw tracepoints, every stack",
+    "fentry-stacks": "fentry and fexit, every stack",
     "kprobe": "kprobes, callers alone",
 }
 SECONDS = 900

@@ -30,7 +30,9 @@ public struct ArmingPolicy: Sendable {
       if now > course.last { course.rises += 1 }
       course.last = now
       courses[site.id] = course
-      if course.rises >= Self.rises, now >= Self.objects || site.outstandingBytes >= Self.bytes { armed.append(site.id) }
+      if course.rises >= Self.rises, now >= Self.objects || site.outstandingBytes >= Self.bytes {
+        armed.append(site.id)
+      }
     }
     return armed
   }

@@ -23,7 +23,8 @@ public struct KernelEvidence: Sendable {
       case .bookkeeping: "the allocator's own bookkeeping, on the account of whoever called"
       case .unheardFrees(let tracked, let grown):
         "of \(Quantities.count(tracked)) objects counted here, the cache in use grew by \(grown): the rest was freed in a way that this kernel does not tell of"
-      case .notComparable: "this kernel does not tell of all frees, and its slab counts cannot confirm the growth"
+      case .notComparable:
+        "this kernel does not tell of all frees, and its slab counts cannot confirm the growth"
       }
     }
 
@@ -51,7 +52,9 @@ public struct KernelEvidence: Sendable {
   public func caveat(_ site: Site, _ detail: KernelProfile.Detail) -> Caveat? {
     if KernelFrame.isBookkeeping(site.frames, domain: detail.origin.domain) { return .bookkeeping }
     let cache = detail.cache.flatMap { caches[$0] }
-    if let name = detail.cache, cache?.isReclaimable == true || Self.isReclaimable(name) { return .reclaimable(cache: name) }
+    if let name = detail.cache, cache?.isReclaimable == true || Self.isReclaimable(name) {
+      return .reclaimable(cache: name)
+    }
     if let what = Self.timeLimited(site.frames, cache: detail.cache) { return .timeLimited(what: what) }
     guard detail.origin.domain == .slab else { return nil }
     guard let cache else { return hearsAllFrees ? nil : .notComparable }
@@ -84,7 +87,8 @@ public struct KernelEvidence: Sendable {
   private static func timeLimited(_ frames: [Frame], cache: String?) -> String? {
     let caches = [
       ("tw_sock_", "sockets in TIME_WAIT"), ("request_sock_", "connections under way"),
-      ("tcp_bind_bucket", "bound ports"), ("tcp_bind2_bucket", "bound ports"), ("inet_peer_cache", "facts about peers"),
+      ("tcp_bind_bucket", "bound ports"), ("tcp_bind2_bucket", "bound ports"),
+      ("inet_peer_cache", "facts about peers"),
       ("ip_dst_cache", "routes"), ("nf_conntrack", "tracked connections"),
     ]
     if let cache, let hit = caches.first(where: { cache.hasPrefix($0.0) }) { return hit.1 }

@@ -67,7 +67,9 @@ public struct KernelPlan: Sendable, Hashable {
 
   /// Those whose work no tracepoint tells of.
   public var untold: [KernelFunction] {
-    functions.filter { $0.domain == .vmalloc || [.allocatesMany, .freesMany, .freesLater].contains($0.operation) }
+    functions.filter {
+      $0.domain == .vmalloc || [.allocatesMany, .freesMany, .freesLater].contains($0.operation)
+    }
   }
 
   /// `parameters` tells those of a function of the kernel; nil for one that it does not have.
@@ -128,9 +130,10 @@ public struct KernelPlan: Sendable, Hashable {
     ].map { Candidate(name: $0) }
     // An inner function of kmalloc_large in 6.1; its successor has the longer name alone.
     + ["__kmalloc_large_noprof", "__kmalloc_large_node_noprof", "kmalloc_nolock"].map { Candidate(name: $0) }
-    + ["kmem_cache_alloc", "kmem_cache_alloc_node", "kmem_cache_alloc_lru", "kmem_cache_alloc_from_sheaf"].map {
-      Candidate(name: $0)
-    }
+    + ["kmem_cache_alloc", "kmem_cache_alloc_node", "kmem_cache_alloc_lru", "kmem_cache_alloc_from_sheaf"].map
+  {
+    Candidate(name: $0)
+  }
     + [
       Candidate(name: "kmem_cache_alloc_bulk", operation: .allocatesMany),
       Candidate(name: "__vmalloc_node_range", domain: .vmalloc),

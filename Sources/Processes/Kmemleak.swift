@@ -95,7 +95,7 @@ public struct KmemleakReport: Sendable, Hashable {
   /// known: of a caller alone one. Those of the allocators, which each tool hooks in another place, are passed over on
   /// both sides, and frames without a name say nothing.
   public func unreferenced(
-    by stack: [Frame], isAllocator: (String) -> Bool
+    by stack: [Frame], isAllocator: (Frame) -> Bool
   ) -> (count: Int, bytes: UInt64) {
     let wanted = Self.callers(stack, isAllocator)
     guard wanted.first?.function != nil else { return (0, 0) }
@@ -110,7 +110,7 @@ public struct KmemleakReport: Sendable, Hashable {
     return result
   }
 
-  private static func callers(_ frames: [Frame], _ isAllocator: (String) -> Bool) -> ArraySlice<Frame> {
-    frames.drop { $0.function.map(isAllocator) ?? false }
+  private static func callers(_ frames: [Frame], _ isAllocator: (Frame) -> Bool) -> ArraySlice<Frame> {
+    frames.drop { $0.function != nil && isAllocator($0) }
   }
 }

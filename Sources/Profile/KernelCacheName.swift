@@ -7,7 +7,9 @@ public enum KernelCacheName {
 
   /// The name of kmalloc's cache for objects of so many bytes (mm/slab_common.c): "kmalloc-512", "kmalloc-cg-1k". nil for what
   /// is too large for a cache: whole pages. `exists` says whether the kernel has such a cache.
-  public static func kmalloc(bytes: UInt64, flags: UInt32, exists: (String) -> Bool = { _ in true }) -> String? {
+  public static func kmalloc(bytes: UInt64, flags: UInt32, exists: (String) -> Bool = { _ in true })
+    -> String?
+  {
     guard let size = sizes.first(where: { $0 >= bytes }) else { return nil }
     let number = size >= 1024 ? "\(size / 1024)k" : "\(size)"
     var kinds: [String] = []

@@ -5,10 +5,14 @@ public enum KernelFrame {
 
   /// Functions that every allocation of their kind goes through: whoever calls the outermost of them is the call site.
   private static let allocators = [
-    "kmalloc", "__kmalloc", "___kmalloc", "__do_kmalloc", "kmem_cache_alloc", "__kmem_cache_alloc", "kvmalloc",
-    "__kvmalloc", "kzalloc", "kcalloc", "krealloc", "__krealloc", "__do_krealloc", "kvrealloc", "kmemdup", "kstrdup", "kstrndup", "kasprintf",
-    "kvasprintf", "memdup_user", "vmemdup_user", "strndup_user", "vmalloc", "__vmalloc", "vzalloc", "vmap_", "slab_alloc", "__slab_alloc",
-    "___slab_alloc", "allocate_slab", "new_slab", "__alloc_pages", "alloc_pages", "__alloc_frozen_pages", "get_free_pages", "__get_free_pages",
+    "kmalloc", "__kmalloc", "___kmalloc", "__do_kmalloc", "kmem_cache_alloc", "__kmem_cache_alloc",
+    "kvmalloc",
+    "__kvmalloc", "kzalloc", "kcalloc", "krealloc", "__krealloc", "__do_krealloc", "kvrealloc", "kmemdup",
+    "kstrdup", "kstrndup", "kasprintf",
+    "kvasprintf", "memdup_user", "vmemdup_user", "strndup_user", "vmalloc", "__vmalloc", "vzalloc", "vmap_",
+    "slab_alloc", "__slab_alloc",
+    "___slab_alloc", "allocate_slab", "new_slab", "__alloc_pages", "alloc_pages", "__alloc_frozen_pages",
+    "get_free_pages", "__get_free_pages",
     "get_zeroed_page", "pcpu_alloc", "__alloc_percpu", "mempool_alloc", "kmalloc_slab", "alloc_slab_obj_exts",
   ]
 
@@ -21,7 +25,8 @@ public enum KernelFrame {
   /// Functions by which interrupts come in; what is allocated below them is of no process.
   private static let interrupts: Set<String> = [
     "handle_softirqs", "__do_softirq", "do_softirq", "__irq_exit_rcu", "irq_exit_rcu", "run_ksoftirqd",
-    "__handle_irq_event_percpu", "handle_irq_event", "__hrtimer_run_queues", "__common_interrupt", "common_interrupt",
+    "__handle_irq_event_percpu", "handle_irq_event", "__hrtimer_run_queues", "__common_interrupt",
+    "common_interrupt",
     "asm_common_interrupt", "asm_sysvec_apic_timer_interrupt",
   ]
 

@@ -11,11 +11,14 @@ public struct KernelProfile: Sendable, Hashable {
     public var caveat: String?
     /// Whether the cache's objects in use have grown with what drip counts; nil where that was not looked at.
     public var isCorroborated: Bool?
+    /// Blocks of this stack to which the kernel's own leak detector finds no pointer; nil where the kernel has none.
+    public var unreferenced: Int?
 
     public init(
       origin: KernelOrigin, cache: String? = nil, isInterrupt: Bool = false, caveat: String? = nil,
-      isCorroborated: Bool? = nil
+      isCorroborated: Bool? = nil, unreferenced: Int? = nil
     ) {
+      self.unreferenced = unreferenced
       self.origin = origin
       self.cache = cache
       self.isInterrupt = isInterrupt
@@ -112,15 +115,18 @@ public struct KernelGroup: Sendable, Hashable {
       groups[name] = group
     }
     return groups.values.sorted {
-      $0.outstandingBytes != $1.outstandingBytes ? $0.outstandingBytes > $1.outstandingBytes : $0.name < $1.name
+      $0.outstandingBytes != $1.outstandingBytes
+        ? $0.outstandingBytes > $1.outstandingBytes : $0.name < $1.name
     }
   }
 
-  private static func key(_ site: Site, _ detail: KernelProfile.Detail?, _ grouping: KernelGrouping) -> String {
+  private static func key(_ site: Site, _ detail: KernelProfile.Detail?, _ grouping: KernelGrouping) -> String
+  {
     guard let detail else { return "(no room for this stack)" }
     switch grouping {
     case .stack: return CallSite.name(site.frames)
-    case .cache: return detail.cache ?? (detail.origin.domain == .slab ? "(whole pages)" : detail.origin.domain.name)
+    case .cache:
+      return detail.cache ?? (detail.origin.domain == .slab ? "(whole pages)" : detail.origin.domain.name)
     case .module: return KernelFrame.owner(site.frames) ?? KernelFrame.module
     case .process:
       if detail.isInterrupt { return "(interrupts)" }

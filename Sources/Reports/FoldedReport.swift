@@ -9,7 +9,9 @@ public enum FoldedReport {
   }
 
   /// The same of the kernel's part: below "kernel".
-  public static func render(_ kernel: KernelProfile) -> String { render(kernel.profile.sites) { _ in "kernel" } }
+  public static func render(_ kernel: KernelProfile) -> String {
+    render(kernel.profile.sites) { _ in "kernel" }
+  }
 
   private static func render(_ sites: [Site], root: (Site) -> String) -> String {
     var sums: [String: UInt64] = [:]

@@ -22,7 +22,9 @@ enum KernelJSON {
       ("command", .string(origin.command)), ("cgroup", .integer(origin.cgroup)),
       ("several_processes", .bool(origin.isMixed)), ("caller_only", .bool(origin.isCallerOnly)),
       ("in_interrupt", .bool(detail.isInterrupt)),
-      ("corroborated", detail.isCorroborated.map(JSONValue.bool) ?? .null), ("caveat", .optional(detail.caveat)),
+      ("corroborated", detail.isCorroborated.map(JSONValue.bool) ?? .null),
+      ("caveat", .optional(detail.caveat)),
+      ("kmemleak_unreferenced", detail.unreferenced.map { .signed(Int64($0)) } ?? .null),
     ]
   }
 

@@ -9,7 +9,8 @@ public enum KernelReport {
     judged: SiteJudgements = SiteJudgements(), rows: Int? = nil
   ) -> String {
     guard grouping != .stack else {
-      return TextReport.render(kernel.profile, options, judged) { site in kernel.detail(site).map(facts) ?? [] }
+      return TextReport.render(kernel.profile, options, judged) { site in kernel.detail(site).map(facts) ?? []
+      }
     }
     let style = Style(color: options.color)
     let lines =
@@ -34,10 +35,18 @@ public enum KernelReport {
     if !detail.isInterrupt, !origin.isCallerOnly, !origin.isMixed, origin.cgroup > 1 {
       parts.append("cgroup \(origin.cgroup)")
     }
-    return [parts.joined(separator: " · ")] + (detail.caveat.map { ["no leak by itself: \($0)"] } ?? [])
+    var lines = [parts.joined(separator: " · ")]
+    if let caveat = detail.caveat { lines.append("no leak by itself: \(caveat)") }
+    if let unreferenced = detail.unreferenced {
+      lines.append(
+        "kmemleak finds no pointer to \(Wording.counted(UInt64(unreferenced), "object")) of this stack")
+    }
+    return lines
   }
 
-  private static let columns = [("OUTSTANDING", 11), ("OBJECTS", 10), ("GROWTH", 13), ("ALLOCS", 10), ("FREES", 10)]
+  private static let columns = [
+    ("OUTSTANDING", 11), ("OBJECTS", 10), ("GROWTH", 13), ("ALLOCS", 10), ("FREES", 10),
+  ]
   private static let cacheColumns = [("IN USE", 10), ("CHANGE", 9), ("SIZE", 8)]
 
   /// Like slabtop's for caches: what is in use, by the kernel's own count, beside what drip has seen.
@@ -52,7 +61,9 @@ public enum KernelReport {
     _ kernel: KernelProfile, _ grouping: KernelGrouping, _ style: Style, rows: Int?
   ) -> [String] {
     let groups = KernelGroup.make(kernel, by: grouping)
-    let caches = Dictionary(kernel.caches.flatMap { cache in ([cache.name] + cache.aliases).map { ($0, cache) } }) {
+    let caches = Dictionary(
+      kernel.caches.flatMap { cache in ([cache.name] + cache.aliases).map { ($0, cache) } }
+    ) {
       first, _ in first
     }
     let isByCache = grouping == .cache && !kernel.caches.isEmpty
@@ -62,7 +73,8 @@ public enum KernelReport {
     for group in shown {
       var cells = [
         Quantities.bytes(group.outstandingBytes), Quantities.count(group.outstandingCount),
-        Quantities.rate(group.growthBytesPerSecond), Quantities.count(group.allocs), Quantities.count(group.frees),
+        Quantities.rate(group.growthBytesPerSecond), Quantities.count(group.allocs),
+        Quantities.count(group.frees),
       ]
       if isByCache {
         let cache = caches[group.name]

@@ -131,7 +131,8 @@ struct Dump: AsyncParsableCommand {
   private func kernelQuery(_ ended: String?) -> KernelWatch.Query {
     KernelWatch.Query(
       sort: sort, limit: top ?? (format == .text ? 20 : nil), olderThan: older?.seconds ?? 0,
-      includesIdle: format == .json || format == .pprof, filters: filters, ended: ended, view: view.view)
+      includesIdle: format == .json || format == .pprof, filters: filters, ended: ended, view: view.view,
+      asksKmemleak: true)
   }
 
   private func fail(_ verdicts: [UInt32: Verdict], _ others: [UInt32: Verdict]) throws {
@@ -216,7 +217,8 @@ struct Dump: AsyncParsableCommand {
       return Array(
         JSONReport.render(profile, judged: judged, kernel: kernel.kernel, kernelJudged: kernel.judged).utf8)
     case .folded:
-      return Array((FoldedReport.render(profile) + (kernel.map { FoldedReport.render($0.kernel) } ?? "")).utf8)
+      return Array(
+        (FoldedReport.render(profile) + (kernel.map { FoldedReport.render($0.kernel) } ?? "")).utf8)
     case .pprof: return try PprofReport.render(profile, judged: judged)
     }
   }
@@ -241,8 +243,10 @@ struct Dump: AsyncParsableCommand {
 
   private func text(_ result: KernelWatch.Result, color: Bool) -> String {
     KernelReport.render(
-      result.kernel, by: kernel.by, options: TextOptions(color: color), judged: result.judged, rows: top ?? 20)
-      + "\n" + Findings.summarise(profile: result.kernel.profile, judged: result.judged).joined(separator: "\n")
+      result.kernel, by: kernel.by, options: TextOptions(color: color), judged: result.judged, rows: top ?? 20
+    )
+      + "\n"
+      + Findings.summarise(profile: result.kernel.profile, judged: result.judged).joined(separator: "\n")
       + "\n"
   }
 }

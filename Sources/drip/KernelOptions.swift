@@ -8,7 +8,8 @@ extension KernelGrouping: ExpressibleByArgument {}
 
 /// What to watch of the kernel: shared by the commands that capture.
 struct KernelOptions: ParsableArguments {
-  @Flag(help: "Watch the kernel's own allocations: of all processes, or, with -p, those made for that process.")
+  @Flag(
+    help: "Watch the kernel's own allocations: of all processes, or, with -p, those made for that process.")
   var kernel = false
 
   @Option(
@@ -20,7 +21,8 @@ struct KernelOptions: ParsableArguments {
   @Option(help: "Show kernel memory by stack, cache, module or process.")
   var by = KernelGrouping.stack
 
-  @Option(help: "Show only kernel objects of this slab cache (* stands for anything); may be given more than once.")
+  @Option(
+    help: "Show only kernel objects of this slab cache (* stands for anything); may be given more than once.")
   var cache: [String] = []
 
   @Option(help: "Show only kernel stacks that go through this module (* stands for anything).")
@@ -39,21 +41,26 @@ struct KernelOptions: ParsableArguments {
         throw ValidationError("say what to watch: --pid, --comm, --cgroup, --container, or --kernel")
       }
       let extra = [
-        ("--stacks", stacks != nil), ("--by", by != .stack), ("--cache", !cache.isEmpty), ("--module", !module.isEmpty),
+        ("--stacks", stacks != nil), ("--by", by != .stack), ("--cache", !cache.isEmpty),
+        ("--module", !module.isEmpty),
         ("--pages", pages), ("--percpu", percpu),
       ]
       if let wrong = extra.first(where: \.1) { throw ValidationError("\(wrong.0) needs --kernel") }
       if target.backend.kernel != nil {
-        throw ValidationError("--backend \(target.backend.rawValue) is one for the kernel: add --kernel, or choose session, multi or perf")
+        throw ValidationError(
+          "--backend \(target.backend.rawValue) is one for the kernel: add --kernel, or choose session, multi or perf"
+        )
       }
       return
     }
     guard target.comm.isEmpty, target.cgroup.isEmpty, target.container.isEmpty else {
-      throw ValidationError("--kernel goes with -p, or with nothing: not with --comm, --cgroup or --container")
+      throw ValidationError(
+        "--kernel goes with -p, or with nothing: not with --comm, --cgroup or --container")
     }
     if target.selection.isEmpty {
       let wrong = [
-        ("--follow", target.follow), ("--sample-bytes", target.sampleBytes != nil), ("--duty", target.duty != nil),
+        ("--follow", target.follow), ("--sample-bytes", target.sampleBytes != nil),
+        ("--duty", target.duty != nil),
         ("--python", target.python), ("--check-stacks", target.checkStacks > 0),
         ("--allocator", !target.allocator.isEmpty), ("--domain", target.domain != .heap),
       ]
@@ -62,7 +69,8 @@ struct KernelOptions: ParsableArguments {
       }
       if target.backend.process != nil {
         throw ValidationError(
-          "--backend \(target.backend.rawValue) is one for processes: choose rawtp, fentry, kprobe or tracepoint")
+          "--backend \(target.backend.rawValue) is one for processes: choose rawtp, fentry, kprobe or tracepoint"
+        )
       }
     }
   }
@@ -73,7 +81,8 @@ struct KernelOptions: ParsableArguments {
     if pages { domains.insert(.pages) }
     if percpu { domains.insert(.percpu) }
     return KernelCaptureOptions(
-      backend: target.backend.kernel, stacks: stacks ?? (target.pids.isEmpty ? .auto : .always), pids: target.pids,
+      backend: target.backend.kernel, stacks: stacks ?? (target.pids.isEmpty ? .auto : .always),
+      pids: target.pids,
       domains: domains, perProcess: by == .process, minSize: target.minSize?.bytes ?? 0,
       maxSize: target.maxSize?.bytes ?? .max, maxLive: target.maxLive, maxSites: target.maxSites,
       maxFrames: target.depth, interrupts: interrupts)
@@ -86,6 +95,8 @@ struct KernelOptions: ParsableArguments {
     }
     if !cache.isEmpty, !matches(name ?? "", cache) { return false }
     return module.isEmpty
-      || frames.contains { frame in frame.module.map { $0 != KernelFrame.module && matches($0, module) } ?? false }
+      || frames.contains { frame in
+        frame.module.map { $0 != KernelFrame.module && matches($0, module) } ?? false
+      }
   }
 }

@@ -17,6 +17,8 @@ final class KernelWatch {
     var filters: [String] = []
     var ended: String?
     var view: StackView
+    /// Read the report of the kernel's own leak detector, where there is one.
+    var asksKmemleak = false
   }
 
   struct Result {
@@ -33,10 +35,14 @@ final class KernelWatch {
   /// Of each site that was seen: named at once, for modules may go.
   private var frames: [UInt32: [Frame]] = [:]
   private let slabsBefore: SlabCounts?
+  /// Why the kernel's own detector could not be asked, though it is there.
+  private var kmemleakNote: String?
   private let startUnixNanoseconds = unixNanoseconds()
   private let processes: [Target]
 
-  private init(_ capture: KernelCapture, _ options: KernelOptions, _ names: KernelNames, _ processes: [Target]) {
+  private init(
+    _ capture: KernelCapture, _ options: KernelOptions, _ names: KernelNames, _ processes: [Target]
+  ) {
     self.capture = capture
     self.options = options
     self.names = names
@@ -56,7 +62,8 @@ final class KernelWatch {
       let names = try KernelNames()
       let capture = try KernelCapture(
         options: options.capture(
-          target, interrupts: names.ranges(of: KernelCaptureOptions.interruptFunctions)), cpus: facts.possibleCPUs)
+          target, interrupts: names.ranges(of: KernelCaptureOptions.interruptFunctions)),
+        cpus: facts.possibleCPUs)
       printError("drip: attached to the kernel by \(capture.coverage.backend.title)")
       return KernelWatch(capture, options, names, processes)
     } catch let error as KernelSymbols.Failure {
@@ -68,7 +75,8 @@ final class KernelWatch {
 
   private static func words(_ error: KernelSymbols.Failure) -> String {
     switch error {
-    case .unreadable(let code): "/proc/kallsyms cannot be read (error \(code)): kernel stacks would have no names"
+    case .unreadable(let code):
+      "/proc/kallsyms cannot be read (error \(code)): kernel stacks would have no names"
     case .hidden:
       "the kernel hides its addresses: drip needs CAP_SYSLOG, and kernel.kptr_restrict below 2 (sysctl kernel.kptr_restrict=1)"
     }
@@ -100,7 +108,8 @@ final class KernelWatch {
 
   private func read(olderThan: Double, isLast: Bool) async throws -> Snapshot {
     let elapsed = await capture.elapsedSeconds
-    let snapshot = try await capture.snapshot(olderThan: olderThan, cohorts: isLast || detector.isDue(elapsed))
+    let snapshot = try await capture.snapshot(
+      olderThan: olderThan, cohorts: isLast || detector.isDue(elapsed))
     growth.add(snapshot)
     detector.add(snapshot)
     var isFresh = false
@@ -118,7 +127,8 @@ final class KernelWatch {
   func result(_ query: Query) async throws -> Result {
     let snapshot = try await read(olderThan: query.olderThan, isLast: true)
     let ranking = Ranking(
-      snapshot, by: query.sort, limit: nil, isAgeFiltered: query.olderThan > 0, includesIdle: query.includesIdle,
+      snapshot, by: query.sort, limit: nil, isAgeFiltered: query.olderThan > 0,
+      includesIdle: query.includesIdle,
       growth: growth.growthBytesPerSecond())
     let slabsNow = SlabCounts.read()
     var details: [UInt32: KernelProfile.Detail] = [:]
@@ -131,6 +141,7 @@ final class KernelWatch {
       }
     }
     let caches = Self.caches(slabsBefore, slabsNow, snapshot, details)
+    let kmemleak = query.asksKmemleak ? askKmemleak() : nil
     let evidence = KernelEvidence(caches: caches, coverage: capture.coverage)
     var verdicts = detector.verdicts(limits: nil, reachability: [:])
     for site in sites {
@@ -138,6 +149,7 @@ final class KernelWatch {
       let caveat = evidence.caveat(site, detail)
       details[id]?.caveat = caveat?.sentence
       details[id]?.isCorroborated = evidence.isCorroborated(detail)
+      details[id]?.unreferenced = kmemleak.map { Self.unreferenced(site.frames, $0) }
       if let verdict = verdicts[id] { verdicts[id] = KernelEvidence.cap(verdict, caveat) }
     }
     let profile = await profile(query, snapshot, ranking, sites, details)
@@ -150,10 +162,34 @@ final class KernelWatch {
     let id = entry.site.id
     let origin = await capture.origin(of: id)
     return Site(
-      pid: origin?.pid ?? 0, outstandingBytes: entry.outstandingBytes, outstandingCount: entry.outstandingCount,
+      pid: origin?.pid ?? 0, outstandingBytes: entry.outstandingBytes,
+      outstandingCount: entry.outstandingCount,
       allocs: entry.site.allocs, frees: entry.site.frees, allocatedBytes: entry.site.allocatedBytes,
       oldestSeconds: entry.site.oldestSeconds, growthBytesPerSecond: entry.growthBytesPerSecond,
       frames: frames[id] ?? [], stackEnd: frames[id] == nil ? .missing : entry.site.end, ids: [id])
+  }
+
+  /// What the kernel's own detector has found; nil where there is none. One that is there and cannot be asked is told of.
+  private func askKmemleak() -> KmemleakReport? {
+    do throws(KmemleakReport.Absence) {
+      return try KmemleakReport.read()
+    } catch {
+      if error != .none { kmemleakNote = error.reason }
+      return nil
+    }
+  }
+
+  /// Objects of this stack that it found no pointer to.
+  private static func unreferenced(_ frames: [Frame], _ report: KmemleakReport) -> Int {
+    let stack = frames.map { frame in
+      KmemleakReport.Frame(
+        function: frame.function, module: frame.module == KernelFrame.module ? nil : frame.module,
+        offset: frame.offset)
+    }
+    return report.unreferenced(by: stack) {
+      KernelFrame.isAllocator(
+        Frame(address: 0, function: $0.function, module: $0.module ?? KernelFrame.module))
+    }.count
   }
 
   private func detail(
@@ -164,7 +200,8 @@ final class KernelWatch {
     let isFunction = capture.coverage.backend == .kprobe || capture.coverage.backend == .fentry
     if cache == nil, origin.domain == .slab, isFunction || origin.bucketBytes > 0 {
       let bytes =
-        origin.bucketBytes > 0 ? UInt64(origin.bucketBytes) : site.allocs > 0 ? site.allocatedBytes / site.allocs : 0
+        origin.bucketBytes > 0
+        ? UInt64(origin.bucketBytes) : site.allocs > 0 ? site.allocatedBytes / site.allocs : 0
       cache = KernelCacheName.kmalloc(bytes: bytes, flags: origin.flags) { slabs?[name: $0] != nil }
     }
     return KernelProfile.Detail(origin: origin, cache: cache, isInterrupt: KernelFrame.isInterrupt(frames))
@@ -189,7 +226,8 @@ final class KernelWatch {
       guard sum.count > 0 || cache.active > old else { return nil }
       return KernelProfile.Cache(
         name: cache.name, aliases: cache.aliases, objectBytes: cache.objectBytes, activeBefore: old,
-        activeNow: cache.active, isReclaimable: cache.isReclaimable, trackedCount: sum.count, trackedBytes: sum.bytes)
+        activeNow: cache.active, isReclaimable: cache.isReclaimable, trackedCount: sum.count,
+        trackedBytes: sum.bytes)
     }.sorted { ($0.trackedBytes, $1.name) > ($1.trackedBytes, $0.name) }
   }
 
@@ -198,7 +236,9 @@ final class KernelWatch {
     _ details: [UInt32: KernelProfile.Detail]
   ) async -> HeapProfile {
     var shown = ShownSites(ranking)
-    shown.sites = sites.filter { options.wants($0.frames, cache: $0.ids.first.flatMap { details[$0]?.cache }) }
+    shown.sites = sites.filter {
+      options.wants($0.frames, cache: $0.ids.first.flatMap { details[$0]?.cache })
+    }
     var summary = ViewSummary()
     summary.filteredSites = sites.count - shown.sites.count
     let left = sites.filter { !options.wants($0.frames, cache: $0.ids.first.flatMap { details[$0]?.cache }) }
@@ -212,7 +252,8 @@ final class KernelWatch {
     summary.mergedSites = view.mergedSites
     shown.cut(to: query.limit)
     var losses = snapshot.losses
-    losses[.unsymbolisedFrames] = UInt64(shown.sites.reduce(0) { $0 + $1.frames.count { $0.function == nil } })
+    losses[.unsymbolisedFrames] = UInt64(
+      shown.sites.reduce(0) { $0 + $1.frames.count { $0.function == nil } })
     return HeapProfile(
       dripVersion: dripVersion,
       capture: CaptureInfo(
@@ -226,14 +267,19 @@ final class KernelWatch {
 
   private var filters: [String] {
     (options.cache.isEmpty ? [] : ["objects of the caches \(options.cache.joined(separator: ", "))"])
-      + (options.module.isEmpty ? [] : ["stacks through the modules \(options.module.joined(separator: ", "))"])
+      + (options.module.isEmpty
+        ? [] : ["stacks through the modules \(options.module.joined(separator: ", "))"])
   }
 
   private func notes() async -> [String] {
     let coverage = capture.coverage
     let unheard =
       coverage.unheardFrees.isEmpty
-      ? [] : ["this kernel does not tell of: \(coverage.unheardFrees.joined(separator: ", ")); objects freed so look outstanding"]
+      ? []
+      : [
+        "this kernel does not tell of: \(coverage.unheardFrees.joined(separator: ", ")); objects freed so look outstanding"
+      ]
     return ["heard of: \(coverage.hooks.joined(separator: ", "))"] + unheard + (await capture.notes)
+      + (kmemleakNote.map { [$0] } ?? [])
   }
 }

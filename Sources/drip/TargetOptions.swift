@@ -194,6 +194,7 @@ struct TargetOptions: ParsableArguments {
       maxFrames: depth, sampling: sampleBytes.flatMap { ByteSampling(distance: $0.bytes) } ?? .everything,
       domain: domain,
       maxProcesses: processes, usesOneTrap: !noOneTrap,
-      backend: backend.process, usesUnwindTables: !noUnwindTables, checkStacksEvery: checkStacks, walksPython: python)
+      backend: backend.process, usesUnwindTables: !noUnwindTables, checkStacksEvery: checkStacks,
+      walksPython: python)
   }
 }

@@ -105,10 +105,12 @@ struct Top: AsyncParsableCommand {
         filters: older.map { ["objects older than \(Quantities.age($0.seconds))"] } ?? [], ended: ended,
         view: view.view))
     let sums = TopTable.render(
-      result.kernel.profile, rows: kernel.by == .stack ? rows : 0, color: color, width: width, judged: result.judged)
+      result.kernel.profile, rows: kernel.by == .stack ? rows : 0, color: color, width: width,
+      judged: result.judged)
     guard kernel.by != .stack else { return sums }
     // Header, sums and losses, then the groups.
-    return sums.split(separator: "\n", omittingEmptySubsequences: false).prefix(3).joined(separator: "\n") + "\n"
+    return sums.split(separator: "\n", omittingEmptySubsequences: false).prefix(3).joined(separator: "\n")
+      + "\n"
       + KernelReport.table(result.kernel, kernel.by, color: color, rows: rows, width: width)
   }
 

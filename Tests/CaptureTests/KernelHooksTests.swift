@@ -86,7 +86,9 @@ struct KernelHooksTests {
 
   @Test("cookies have each argument in its place")
   func cookies() {
-    func argument(_ cookie: UInt64, _ place: drip_kernel_cookie) -> UInt64 { cookie >> UInt64(place.rawValue) & 15 }
+    func argument(_ cookie: UInt64, _ place: drip_kernel_cookie) -> UInt64 {
+      cookie >> UInt64(place.rawValue) & 15
+    }
     let cookie = Self.range.cookie
     #expect(cookie & 255 == UInt64(DRIP_KERNEL_ALLOC.rawValue))
     #expect(argument(cookie, DRIP_KERNEL_SIZE_ARG) == 0)

@@ -29,7 +29,8 @@ struct KernelEvidenceTests {
 
   @Test("a cache that has grown with what is counted confirms it")
   func confirmed() {
-    let evidence = evidence([cache("kmalloc-256", before: 1000, now: 2000, tracked: 1000)], unheard: ["kfree_rcu"])
+    let evidence = evidence(
+      [cache("kmalloc-256", before: 1000, now: 2000, tracked: 1000)], unheard: ["kfree_rcu"])
     #expect(evidence.caveat(site(["newque"]), detail("kmalloc-256")) == nil)
     #expect(evidence.isCorroborated(detail("kmalloc-256")) == true)
     #expect(evidence.isCorroborated(detail("alias-of-kmalloc-256")) == true)
@@ -59,7 +60,8 @@ struct KernelEvidenceTests {
   func known() {
     let evidence = evidence([cache("some", before: 0, now: 9000, tracked: 9000, reclaimable: true)])
     #expect(evidence.caveat(site(["f"]), detail("some")) == .reclaimable(cache: "some"))
-    #expect(evidence.caveat(site(["f"]), detail("ext4_inode_cache")) == .reclaimable(cache: "ext4_inode_cache"))
+    #expect(
+      evidence.caveat(site(["f"]), detail("ext4_inode_cache")) == .reclaimable(cache: "ext4_inode_cache"))
     #expect(evidence.caveat(site(["f"]), detail("tw_sock_TCP")) == .timeLimited(what: "sockets in TIME_WAIT"))
     #expect(evidence.caveat(site(["alloc_slab_obj_exts"]), detail("some")) == .bookkeeping)
   }

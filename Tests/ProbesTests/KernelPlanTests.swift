@@ -27,7 +27,8 @@ struct KernelPlanTests {
     "kmalloc_large": [("size", "size_t"), ("flags", "gfp_t")],
     "__vmalloc_node_range": [
       ("size", "long unsigned int"), ("align", "long unsigned int"), ("start", "long unsigned int"),
-      ("end", "long unsigned int"), ("gfp_mask", "gfp_t"), ("prot", "pgprot_t"), ("vm_flags", "long unsigned int"),
+      ("end", "long unsigned int"), ("gfp_mask", "gfp_t"), ("prot", "pgprot_t"),
+      ("vm_flags", "long unsigned int"),
       ("node", "int"), ("caller", "void *"),
     ],
     "kvfree_call_rcu": [("head", "callback_head *"), ("func", "rcu_callback_t")],
@@ -35,7 +36,9 @@ struct KernelPlanTests {
   /// Debian's 6.12: other names, and kmem_buckets between size and flags.
   private static let new = slab.merging([
     "__kmalloc_noprof": [("size", "size_t"), ("flags", "gfp_t")],
-    "__kmalloc_node_noprof": [("size", "size_t"), ("b", "kmem_buckets *"), ("flags", "gfp_t"), ("node", "int")],
+    "__kmalloc_node_noprof": [
+      ("size", "size_t"), ("b", "kmem_buckets *"), ("flags", "gfp_t"), ("node", "int"),
+    ],
     "__kmalloc_cache_noprof": [("s", "kmem_cache *"), ("gfpflags", "gfp_t"), ("size", "size_t")],
     "kmem_cache_alloc_noprof": [("s", "kmem_cache *"), ("gfpflags", "gfp_t")],
     "__kmalloc_large_node_noprof": [("size", "size_t"), ("flags", "gfp_t"), ("node", "int")],

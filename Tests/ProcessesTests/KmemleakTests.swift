@@ -112,7 +112,8 @@ struct KmemleakTests {
   @Test(
     "a process's name may hold anything",
     arguments: [
-      "a\nb", "\n", "x\", pid 7, ji", "\u{301}", "\u{1b}[2J", "\n    f+0x1/0x2", "\n  backtrace:",
+      "a\nb", "a \"quoted\", name", "\n", "x\", pid 7, ji", "\u{301}", "\u{1b}[2J", "\n    f+0x1/0x2",
+      "\n  backtrace:",
       "\n  hex dump (",
     ])
   func names(name: String) throws {
@@ -169,8 +170,8 @@ struct KmemleakTests {
     #expect(report.omitted == 3)
   }
 
-  private static func isAllocator(_ name: String) -> Bool {
-    name.hasPrefix("kmalloc") || name.hasPrefix("__kmalloc")
+  private static func isAllocator(_ frame: KmemleakReport.Frame) -> Bool {
+    frame.function?.hasPrefix("kmalloc") == true || frame.function?.hasPrefix("__kmalloc") == true
   }
 
   @Test("the same stack, hooked elsewhere in the allocator", arguments: [old, new])

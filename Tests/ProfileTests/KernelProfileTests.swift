@@ -15,7 +15,9 @@ struct KernelProfileTests {
 
   @Test("the call site is the first frame outside of the allocators")
   func callSite() {
-    let frames = [frame("__kmalloc_cache_noprof"), frame("kmemdup"), frame("drip_leak", "dripleak"), frame("do_init")]
+    let frames = [
+      frame("__kmalloc_cache_noprof"), frame("kmemdup"), frame("drip_leak", "dripleak"), frame("do_init"),
+    ]
     #expect(CallSite.frame(frames)?.function == "drip_leak")
     #expect(KernelFrame.owner(frames) == "dripleak")
     #expect(KernelFrame.owner([frame("kfree"), frame("newque")]) == nil)
@@ -37,7 +39,8 @@ struct KernelProfileTests {
   @Test(
     "kmalloc's caches by size and flags",
     arguments: [
-      (1, 0xcc0, "kmalloc-8"), (65, 0xcc0, "kmalloc-96"), (512, 0xcc0, "kmalloc-512"), (513, 0xcc0, "kmalloc-1k"),
+      (1, 0xcc0, "kmalloc-8"), (65, 0xcc0, "kmalloc-96"), (512, 0xcc0, "kmalloc-512"),
+      (513, 0xcc0, "kmalloc-1k"),
       (8192, 0xcc0, "kmalloc-8k"), (100, 0x400cc0, "kmalloc-cg-128"), (100, 0xcd0, "kmalloc-rcl-128"),
       (100, 0xcc1, "dma-kmalloc-128"),
     ])
@@ -75,7 +78,8 @@ struct KernelProfileTests {
     #expect(caches.map(\.outstandingBytes) == [400, 50, 1])
     #expect(caches.first?.sites == 2)
     #expect(caches.first?.growthBytesPerSecond == 20)
-    #expect(KernelGroup.make(kernel, by: .module).map(\.name) == ["kernel", "mod", "(no room for this stack)"])
+    #expect(
+      KernelGroup.make(kernel, by: .module).map(\.name) == ["kernel", "mod", "(no room for this stack)"])
     #expect(
       KernelGroup.make(kernel, by: .process).map(\.name) == [
         "(several processes)", "maker (pid 7)", "(interrupts)", "(no room for this stack)",

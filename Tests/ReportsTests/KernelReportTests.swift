@@ -13,7 +13,8 @@ struct KernelReportTests {
 
   private static let sample: KernelProfile = {
     let site = Site(
-      pid: 42, outstandingBytes: 256_000, outstandingCount: 1000, allocs: 1001, frees: 1, allocatedBytes: 256_256,
+      pid: 42, outstandingBytes: 256_000, outstandingCount: 1000, allocs: 1001, frees: 1,
+      allocatedBytes: 256_256,
       oldestSeconds: 3, growthBytesPerSecond: 1024, frames: frames, ids: [5])
     let caller = Site(
       pid: 1, outstandingBytes: 192, outstandingCount: 1, allocs: 9, frees: 8, allocatedBytes: 1728,
@@ -24,9 +25,11 @@ struct KernelReportTests {
     other.isMixed = false
     return KernelProfile(
       profile: HeapProfile(
-        dripVersion: "0", capture: CaptureInfo(
+        dripVersion: "0",
+        capture: CaptureInfo(
           startUnixNanoseconds: 0, seconds: 3, kernel: "6.1", backend: KernelBackend.rawtp.title),
-        processes: [], totals: Totals(outstandingBytes: 256_192, outstandingCount: 1001, allocs: 1010, frees: 9),
+        processes: [],
+        totals: Totals(outstandingBytes: 256_192, outstandingCount: 1001, allocs: 1010, frees: 9),
         losses: Losses(), table: TableUse(), sites: [site, caller]),
       coverage: KernelCoverage(backend: .rawtp, hooks: ["kmem:kfree"], unheardFrees: ["kfree_rcu"]),
       details: [
@@ -40,7 +43,8 @@ struct KernelReportTests {
       ])
   }()
 
-  @Test("text: where objects are from stands below their size, and nothing of a process can steer the terminal")
+  @Test(
+    "text: where objects are from stands below their size, and nothing of a process can steer the terminal")
   func text() {
     let text = KernelReport.render(Self.sample, by: .stack)
     #expect(text.contains("drip 0: the kernel, watched 3.0 s on Linux 6.1 by raw tracepoints"))
@@ -69,7 +73,8 @@ struct KernelReportTests {
   @Test("JSON: the kernel stands apart from the processes, with all that is known")
   func json() throws {
     let nothing = HeapProfile(
-      dripVersion: "0", capture: Self.sample.profile.capture, processes: [], totals: Totals(), losses: Losses(),
+      dripVersion: "0", capture: Self.sample.profile.capture, processes: [], totals: Totals(),
+      losses: Losses(),
       table: TableUse(), sites: [], hasHeap: false)
     let text = JSONReport.render(
       nothing, judged: SiteJudgements(), kernel: Self.sample, kernelJudged: SiteJudgements())

@@ -124,7 +124,8 @@ public actor KernelCapture {
         siteCapacity: capacity, start: (startNanoseconds - epochNanoseconds) >> shift, elapsed: elapsed,
         sampling: .everything) : nil
     var scan = LiveTableScan(
-      siteCapacity: capacity, latestBirth: LiveTableScan.latestBirth(nowUnits, olderThan: olderThan), cohorts: rows)
+      siteCapacity: capacity, latestBirth: LiveTableScan.latestBirth(nowUnits, olderThan: olderThan),
+      cohorts: rows)
     scan.add(buckets: kernel.live)
     try kernel.forEachOverflow { scan.add(size: $0.size, site: Int($0.site), birth: $0.birth) }
     var sites: [SiteCounts] = []
@@ -161,12 +162,15 @@ public actor KernelCapture {
 extension KernelOrigin {
   init(_ raw: drip_kernel_origin) {
     func text<Bytes>(_ bytes: Bytes) -> String {
-      withUnsafeBytes(of: bytes) { String(decoding: $0.prefix { $0 != 0 }.map { $0 < 32 || $0 == 127 ? 63 : $0 }, as: UTF8.self) }
+      withUnsafeBytes(of: bytes) {
+        String(decoding: $0.prefix { $0 != 0 }.map { $0 < 32 || $0 == 127 ? 63 : $0 }, as: UTF8.self)
+      }
     }
     let cache = text(raw.cache_name)
     self.init(
       domain: KernelDomain(rawValue: UInt8(truncatingIfNeeded: raw.domain)) ?? .slab,
-      cache: cache.isEmpty ? nil : cache, bucketBytes: raw.bucket_bytes, flags: raw.flags, pid: Int32(bitPattern: raw.pid),
+      cache: cache.isEmpty ? nil : cache, bucketBytes: raw.bucket_bytes, flags: raw.flags,
+      pid: Int32(bitPattern: raw.pid),
       command: text(raw.command), cgroup: raw.cgroup, isCallerOnly: raw.caller_only != 0,
       isMixed: raw.mixed != 0)
   }

@@ -40,7 +40,8 @@ public struct KernelCaptureOptions: Sendable, Hashable {
 
   public init(
     backend: KernelBackend? = nil, stacks: Stacks = .auto, pids: [Int32] = [],
-    domains: Set<KernelDomain> = [.slab, .vmalloc], perProcess: Bool = false, minSize: UInt64 = 0, maxSize: UInt64 = .max,
+    domains: Set<KernelDomain> = [.slab, .vmalloc], perProcess: Bool = false, minSize: UInt64 = 0,
+    maxSize: UInt64 = .max,
     maxLive: Int = 1 << 18, maxSites: Int = 1 << 14, maxFrames: Int = 127,
     interrupts: [Range<UInt64>] = []
   ) {

@@ -31,7 +31,8 @@ struct KernelHooks: Sendable, Hashable {
 
   /// What a backend can do with these functions. `methods`: the kinds of function probes that this kernel allows.
   init(
-    _ backend: KernelBackend, plan: KernelPlan, methods: Set<Function.Method>, isOld: Bool, domains: Set<KernelDomain>
+    _ backend: KernelBackend, plan: KernelPlan, methods: Set<Function.Method>, isOld: Bool,
+    domains: Set<KernelDomain>
   ) {
     let isPlain = domains.contains(.slab)
     var wanted: [KernelFunction] = []
@@ -39,7 +40,8 @@ struct KernelHooks: Sendable, Hashable {
     case .rawtp:
       if isPlain {
         programs += [
-          "raw_kfree_told", "raw_cache_free_told", "raw_kfree_twin", "raw_cache_free_twin", "raw_kmalloc_told",
+          "raw_kfree_told", "raw_cache_free_told", "raw_kfree_twin", "raw_cache_free_twin",
+          "raw_kmalloc_told",
           "raw_cache_alloc_told",
         ]
         if isOld { programs += ["raw_kmalloc_node_told", "raw_cache_alloc_node_told"] }
@@ -50,7 +52,10 @@ struct KernelHooks: Sendable, Hashable {
         programs += ["event_kfree", "event_cache_free"]
         programs +=
           isOld
-          ? ["old_event_kmalloc", "old_event_kmalloc_node", "old_event_cache_alloc", "old_event_cache_alloc_node"]
+          ? [
+            "old_event_kmalloc", "old_event_kmalloc_node", "old_event_cache_alloc",
+            "old_event_cache_alloc_node",
+          ]
           : ["event_kmalloc", "event_cache_alloc"]
       }
       wanted = plan.untold
@@ -85,9 +90,11 @@ struct KernelHooks: Sendable, Hashable {
   /// Names of what is heard, as reports show them. `refused`: functions that could not be probed after all.
   func titles(without refused: [KernelFunction]) -> [String] {
     var titles: [String] = []
-    for title in programs.compactMap({ Self.events[$0] }) + functions.map(\.function).filter({
-      !refused.contains($0)
-    }).map(\.name) where !titles.contains(title) {
+    for title in programs.compactMap({ Self.events[$0] })
+      + functions.map(\.function).filter({
+        !refused.contains($0)
+      }).map(\.name) where !titles.contains(title)
+    {
       titles.append(title)
     }
     return titles
@@ -128,7 +135,8 @@ extension KernelFunction {
     func place(_ argument: Int?, _ shift: drip_kernel_cookie) -> UInt64 {
       UInt64(argument ?? Int(DRIP_KERNEL_NO_ARG.rawValue)) << UInt64(shift.rawValue)
     }
-    return UInt64(operation.rawValue) | place(size, DRIP_KERNEL_SIZE_ARG) | place(cache, DRIP_KERNEL_CACHE_ARG)
+    return UInt64(operation.rawValue) | place(size, DRIP_KERNEL_SIZE_ARG)
+      | place(cache, DRIP_KERNEL_CACHE_ARG)
       | place(flags, DRIP_KERNEL_FLAGS_ARG) | place(pointer, DRIP_KERNEL_POINTER_ARG)
       | place(count, DRIP_KERNEL_COUNT_ARG) | UInt64(domain.rawValue) << UInt64(DRIP_KERNEL_DOMAIN.rawValue)
   }

@@ -26,7 +26,8 @@ struct KernelLayout: Sendable, Hashable {
   /// bucket's head 16.
   var bytes: Int {
     let tables =
-      buckets * Int(DRIP_BUCKET_BYTES) + sites * (MemoryLayout<drip_site>.stride + MemoryLayout<drip_kernel_origin>.stride)
+      buckets * Int(DRIP_BUCKET_BYTES) + sites
+      * (MemoryLayout<drip_site>.stride + MemoryLayout<drip_kernel_origin>.stride)
       + frameBlocks * MemoryLayout<drip_frame_block>.stride + scratch * Int(DRIP_SCRATCH_BYTES)
     let hashes =
       overflow * (64 + MemoryLayout<drip_object>.stride + 8) + Int(DRIP_KERNEL_CALLERS) * (64 + 24)

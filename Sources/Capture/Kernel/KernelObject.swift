@@ -32,11 +32,14 @@ struct KernelObject: ~Copyable {
     try object.map("scratch").setMaxEntries(layout.scratch)
 
     let words: [(name: String, value: UInt32)] = [
-      ("bucket_shift", UInt32(64 - layout.buckets.trailingZeroBitCount)), ("site_mask", UInt32(layout.sites - 1)),
+      ("bucket_shift", UInt32(64 - layout.buckets.trailingZeroBitCount)),
+      ("site_mask", UInt32(layout.sites - 1)),
       ("block_limit", UInt32(layout.frameBlocks)), ("kernel_frames", UInt32(Self.depth(options))),
-      ("stacks_always", options.stacks == .always ? 1 : 0), ("stacks_never", options.stacks == .never ? 1 : 0),
+      ("stacks_always", options.stacks == .always ? 1 : 0),
+      ("stacks_never", options.stacks == .never ? 1 : 0),
       ("own_group", UInt32(getpid())), ("groups_on", options.pids.isEmpty ? 0 : 1),
-      ("per_process", options.perProcess ? 1 : 0), ("kmem_layout", tracepoints.layout.rawValue), ("percpu_has_caller", tracepoints.percpuHasCaller ? 1 : 0),
+      ("per_process", options.perProcess ? 1 : 0), ("kmem_layout", tracepoints.layout.rawValue),
+      ("percpu_has_caller", tracepoints.percpuHasCaller ? 1 : 0),
     ]
     let longs: [(name: String, value: UInt64)] = [
       ("epoch_ns", epochNanoseconds), ("min_size", options.minSize), ("max_size", options.maxSize),

@@ -11,7 +11,9 @@ struct KernelTracepoints: Sendable, Hashable {
   init(_ types: borrowing KernelTypes) {
     if types.parameters(ofTracepoint: "kmalloc_node") == nil {
       layout = DRIP_KMEM_61
-    } else if types.parameters(ofTracepoint: "kmalloc")?.contains(where: { $0.type == "kmem_cache *" }) == true {
+    } else if types.parameters(ofTracepoint: "kmalloc")?.contains(where: { $0.type == "kmem_cache *" })
+      == true
+    {
       layout = DRIP_KMEM_60
     } else {
       layout = DRIP_KMEM_5
