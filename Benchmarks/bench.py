@@ -11,7 +11,9 @@ import sys
 import time
 import traceback
 
-from harness import kernel, latency, loops, machine, polling, profilers, redis, report, rounds, sampler, scripts, symbols, walks
+from harness import (
+    kernel, latency, loops, machine, polling, profilers, redis, report, rounds, sampler, scripts, symbols, walks,
+)
 from harness.processes import BenchError, output_of, stop_all
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -83,8 +85,8 @@ def parse(arguments):
 def measure(bench, options):
     """Everything asked for; a group that fails is told of and the others go on."""
     results = {
-        "cases": {}, "walks": [], "polling": [], "latency": {}, "symbols": {}, "sampler": {}, "kernel": {}, "warnings": bench.warnings,
-        "failures": [],
+        "cases": {}, "walks": [], "polling": [], "latency": {}, "symbols": {}, "sampler": {}, "kernel": {},
+        "warnings": bench.warnings, "failures": [],
     }
     for group, module in GROUPS.items():
         chosen = [

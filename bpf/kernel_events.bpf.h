@@ -36,7 +36,6 @@ static __always_inline int raw_cache_alloc(__u64 *ctx)
 
 	if (kmem_layout == DRIP_KMEM_5) {
 		b.size = RAW(ctx, 2);
-		b.bucket_bytes = RAW(ctx, 3);
 		b.flags = RAW(ctx, 4);
 		return born(ctx, &b);
 	}
@@ -155,35 +154,36 @@ int event_kmalloc(struct trace_event_raw_kmalloc *ctx)
 	return born(ctx, &b);
 }
 
+/* It does not say which cache: without the bytes of a bucket nobody takes it for one of kmalloc's. */
 SEC("tp/kmem/kmem_cache_alloc")
 int event_cache_alloc(struct trace_event_raw_kmem_cache_alloc *ctx)
 {
 	struct birth b = {
-		.caller = ctx->call_site, .address = (__u64)ctx->ptr, .size = ctx->bytes_req,
-		.bucket_bytes = ctx->bytes_alloc, .flags = ctx->gfp_flags, .domain = DRIP_KERNEL_SLAB
+		.caller = ctx->call_site, .address = (__u64)ctx->ptr, .size = ctx->bytes_req, .flags = ctx->gfp_flags,
+		.domain = DRIP_KERNEL_SLAB
 	};
 
 	return born(ctx, &b);
 }
 
 /* To 6.0 all four have one record. */
-#define OLD_EVENT(name, section)                                                                     \
+#define OLD_EVENT(name, section, bucket)                                                             \
 	SEC("tp/kmem/" section)                                                                      \
 	int name(struct trace_event_raw_kmem_alloc___old *ctx)                                       \
 	{                                                                                            \
 		struct birth b = {                                                                   \
 			.caller = ctx->call_site, .address = (__u64)ctx->ptr, .size = ctx->bytes_req, \
-			.bucket_bytes = ctx->bytes_alloc, .flags = ctx->gfp_flags,                   \
+			.bucket_bytes = bucket, .flags = ctx->gfp_flags,                             \
 			.domain = DRIP_KERNEL_SLAB                                                   \
 		};                                                                                   \
                                                                                                      \
 		return born(ctx, &b);                                                                \
 	}
 
-OLD_EVENT(old_event_kmalloc, "kmalloc")
-OLD_EVENT(old_event_kmalloc_node, "kmalloc_node")
-OLD_EVENT(old_event_cache_alloc, "kmem_cache_alloc")
-OLD_EVENT(old_event_cache_alloc_node, "kmem_cache_alloc_node")
+OLD_EVENT(old_event_kmalloc, "kmalloc", ctx->bytes_alloc)
+OLD_EVENT(old_event_kmalloc_node, "kmalloc_node", ctx->bytes_alloc)
+OLD_EVENT(old_event_cache_alloc, "kmem_cache_alloc", 0)
+OLD_EVENT(old_event_cache_alloc_node, "kmem_cache_alloc_node", 0)
 
 SEC("tp/kmem/kfree")
 int event_kfree(struct trace_event_raw_kfree *ctx)

@@ -2,6 +2,7 @@
 
 import math
 
+from harness import kernel
 from harness.processes import BenchError
 from harness.rounds import Summary
 
@@ -31,7 +32,7 @@ def markdown(results):
     if results["sampler"]:
         parts += ["### The sampler in the process", *_sampler(results["sampler"])]
     if results["kernel"]:
-        parts += ["### The kernel: instructions for a kmalloc and its kfree", _kernel(results["kernel"])]
+        parts += ["### The kernel's own allocations", *_kernel(results["kernel"])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -188,6 +189,18 @@ def _sampler(results):
                       "95 % interval of the median", "rounds"], rows)
 
 
+def _kernel(results):
+    rows = [
+        [kernel.WAYS[way], f"{entry['added']:,.0f}", f"{entry['first']:,.0f}",
+         f"{results['limit']:,}" if way == "rawtp" else "–", str(entry["lost"])]
+        for way, entry in results["ways"].items()
+    ]
+    head = ["attached", "instructions added to a pair", "the first time", "limit", "events lost"]
+    yield _table(head, rows)
+    yield (f"{results['pairs']:,} times kmalloc and kfree in a row, in Linux {results['release']} in a guest that counts "
+           f"instructions; alone a pair takes {results['bare']:,.0f}.")
+
+
 def _median_interval(values):
     """The order statistics that the median lies between with at least 95 %: a binomial count of signs."""
     values, count = sorted(values), len(values)
@@ -218,13 +231,3 @@ def _ratio(value):
 
 def _mebibytes(value):
     return f"{value / (1 << 20):.1f} MiB"
-
-
-def _kernel(results):
-    rows = []
-    for release, figures in results.items():
-        bare = figures["bare"]
-        for name, value in figures.items():
-            limit = "1,400" if name == "rawtp, callers alone" else ""
-            rows.append([release, name, _number(value), "" if name == "bare" else _number(value - bare), limit])
-    return _table(["kernel", "watched by", "instructions a pair", "added", "limit"], rows)

@@ -114,6 +114,13 @@ public struct KernelSymbols: Sendable {
       offset: address - entry.address)
   }
 
+  /// Those of these modules alone.
+  func only(modules wanted: Set<String>) -> KernelSymbols {
+    var result = self
+    result.entries = entries.filter { wanted.contains(modules[Int($0.module)]) }
+    return result
+  }
+
   /// The code of the functions of these names, each to the next symbol. What is not there is left out.
   public func ranges(of functions: [String]) -> [Range<UInt64>] {
     let wanted = Set(functions.map { Array($0.utf8) })

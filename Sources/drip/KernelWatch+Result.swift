@@ -20,7 +20,7 @@ extension KernelWatch {
       }
     }
     let caches = Self.caches(slabsBefore, slabsNow, snapshot, details)
-    let kmemleak = query.asksKmemleak ? KmemleakReport.read() : nil
+    let kmemleak = query.asksKmemleak ? askKmemleak() : nil
     let evidence = KernelEvidence(caches: caches, coverage: capture.coverage)
     var verdicts = detector.verdicts(limits: nil, reachability: [:])
     for site in sites {
@@ -28,7 +28,7 @@ extension KernelWatch {
       let caveat = evidence.caveat(site, detail)
       details[id]?.caveat = caveat?.sentence
       details[id]?.isCorroborated = evidence.isCorroborated(detail)
-      details[id]?.unreferenced = kmemleak?.count(stack: Self.stack(site.frames))
+      details[id]?.unreferenced = kmemleak.map { Self.unreferenced(site.frames, $0) }
       if let verdict = verdicts[id] { verdicts[id] = KernelEvidence.cap(verdict, caveat) }
     }
     let profile = await profile(query, snapshot, rankings[0].ranking, sites, details)
@@ -73,20 +73,36 @@ extension KernelWatch {
       frames: frames[id] ?? [], stackEnd: frames[id] == nil ? .missing : entry.site.end, ids: [id])
   }
 
-  /// As kmemleak's report has it.
-  private static func stack(_ frames: [Frame]) -> [KmemleakReport.Frame] {
-    frames.map { frame in
-      KmemleakReport.Frame(
-        function: frame.function ?? "", offset: frame.offset,
-        module: frame.module == KernelFrame.module ? nil : frame.module)
+  /// What the kernel's own detector has found; nil where there is none. One that is there and cannot be asked is told of.
+  private func askKmemleak() -> KmemleakReport? {
+    do throws(KmemleakReport.Absence) {
+      return try KmemleakReport.read()
+    } catch {
+      if error != .none { kmemleakNote = error.reason }
+      return nil
     }
+  }
+
+  /// Objects of this stack that it found no pointer to.
+  private static func unreferenced(_ frames: [Frame], _ report: KmemleakReport) -> Int {
+    let stack = frames.map { frame in
+      KmemleakReport.Frame(
+        function: frame.function, module: frame.module == KernelFrame.module ? nil : frame.module,
+        offset: frame.offset)
+    }
+    return report.unreferenced(by: stack) {
+      KernelFrame.isAllocator(
+        Frame(address: 0, function: $0.function, module: $0.module ?? KernelFrame.module))
+    }.count
   }
 
   private func detail(
     _ origin: KernelOrigin, _ site: SiteCounts, _ frames: [Frame], _ slabs: SlabCounts?
   ) -> KernelProfile.Detail {
     var cache = origin.cache
-    if cache == nil, origin.domain == .slab {
+    // Only the tracepoints tell what kmalloc took, and an older one of a cache tells neither that nor which cache it is.
+    let isFunction = capture.coverage.backend == .kprobe || capture.coverage.backend == .fentry
+    if cache == nil, origin.domain == .slab, isFunction || origin.bucketBytes > 0 {
       let bytes =
         origin.bucketBytes > 0
         ? UInt64(origin.bucketBytes) : site.allocs > 0 ? site.allocatedBytes / site.allocs : 0
@@ -168,5 +184,6 @@ extension KernelWatch {
         "this kernel does not tell of: \(coverage.unheardFrees.joined(separator: ", ")); objects freed so look outstanding"
       ]
     return ["heard of: \(coverage.hooks.joined(separator: ", "))"] + unheard + (await capture.notes)
+      + (kmemleakNote.map { [$0] } ?? [])
   }
 }

@@ -34,6 +34,8 @@ final class KernelWatch {
   /// Of each site that was seen: named at once, for modules may go.
   var frames: [UInt32: [Frame]] = [:]
   let slabsBefore: SlabCounts?
+  /// Why the kernel's own detector could not be asked, though it is there.
+  var kmemleakNote: String?
   let startUnixNanoseconds = unixNanoseconds()
   let processes: [Target]
 

@@ -40,11 +40,7 @@ $(GUEST)/tools/truth: $(WORKLOADS_DIR)/bin/truth
 	$(Q)mkdir -p $(@D)
 	$(Q)cp $< $@
 
-$(GUEST)/tools/proginfo $(GUEST)/tools/hostport: $(GUEST)/tools/%: $(GUEST_DIR)/%.c
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(GUEST_CFLAGS) -static $< -o $@
-
-$(GUEST)/tools/flood: $(GUEST_DIR)/flood.c
+$(GUEST)/tools/proginfo $(GUEST)/tools/hostport $(GUEST)/tools/flood: $(GUEST)/tools/%: $(GUEST_DIR)/%.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(GUEST_CFLAGS) -static -pthread $< -o $@
 

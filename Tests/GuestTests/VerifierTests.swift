@@ -10,15 +10,8 @@ struct VerifierTests {
   func size(series: String) throws {
     let guest = try Guest.kernel(series)
     for backend in try guest.backends() {
-      let programs = try guest.text("stacks-\(backend).programs").split(separator: "\n")
-      let figures = try programs.map { line in
-        let words = line.split(separator: " ")
-        try #require(words.count == 4 && words[0] == "PROGRAM", "\(line)")
-        return (name: String(words[1]), instructions: try #require(Int(words[2])))
-      }
+      let figures = try Self.figures("stacks-\(backend)", guest)
       let release = try guest.text("release").split(separator: "\n")[0]
-      print("kernel \(release), \(backend): verified instructions")
-      for figure in figures { print("  \(figure.name) \(figure.instructions)") }
       let names = Set(figures.map(\.name))
       let ends =
         backend == "session"
@@ -30,5 +23,42 @@ struct VerifierTests {
         #expect((1...Self.limit).contains(figure.instructions), "\(figure.name) on \(release)")
       }
     }
+  }
+
+  @Test("nor does one for the kernel's memory", arguments: Guest.kernels)
+  func kernelSize(series: String) throws {
+    if series == Guest.host { try Test.cancel("the running kernel takes no modules of ours") }
+    let guest = try Guest.kernel(series)
+    for backend in KernelTests.backends {
+      let figures = try Self.figures("kernel-\(backend)", guest)
+      let names = Set(figures.map(\.name))
+      // The kernel keeps 15 characters of a name.
+      let ends: [String] =
+        switch backend {
+        case "rawtp":
+          ["raw_kfree_told", "raw_kfree_twin", "raw_cache_free_", "raw_kmalloc_tol", "raw_cache_alloc"]
+        case "kprobe": ["function_entere", "function_left", "function_frees"]
+        case "fentry": ["traced_left_0", "traced_frees_0"]
+        default: ["event_kfree", "event_cache_fre", "event_kmalloc", "event_cache_all"]
+        }
+      #expect(names.isSuperset(of: ends), "\(backend): \(names)")
+      for figure in figures {
+        #expect((1...Self.limit).contains(figure.instructions), "\(figure.name) on \(series)")
+      }
+    }
+  }
+
+  /// What was verified for one step of the checks; printed, too.
+  private static func figures(_ step: String, _ guest: Guest) throws -> [(name: String, instructions: Int)] {
+    let programs = try guest.text(step + ".programs").split(separator: "\n")
+    let figures = try programs.map { line in
+      let words = line.split(separator: " ")
+      try #require(words.count == 4 && words[0] == "PROGRAM", "\(line)")
+      return (name: String(words[1]), instructions: try #require(Int(words[2])))
+    }
+    let release = try guest.text("release").split(separator: "\n")[0]
+    print("kernel \(release), \(step): verified instructions")
+    for figure in figures { print("  \(figure.name) \(figure.instructions)") }
+    return figures
   }
 }

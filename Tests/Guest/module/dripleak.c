@@ -5,15 +5,18 @@
  *
  *   echo run > /proc/dripleak       one round of everything below
  *   echo release > /proc/dripleak   frees what the rounds left
- *   echo pairs > /proc/dripleak     10,000 times kmalloc and kfree; how long that took is in the last line
+ *   echo forget > /proc/dripleak    loses it for good, as far as it is kmalloc's: the module can go, and it stays
+ *   echo bench N > /proc/dripleak   N times kmalloc and kfree, timed: BENCH N nanoseconds
  *   cat /proc/dripleak              the truth, in requested bytes, one line a function as Tests/Workloads has it:
  *                                   SITE function allocs frees allocated freed outstanding_count outstanding_bytes
  *
  * Objects are counted at the function that allocated them. One that kfree_rcu took counts as freed at once.
  */
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/preempt.h>
 #include <linux/proc_fs.h>
 #include <linux/rcupdate.h>
 #include <linux/seq_file.h>
@@ -24,7 +27,7 @@
 /* Not inlined, not cloned, and not left by a jump: a frame of its own under its own name. */
 #define FRAME static noinline __noclone
 
-enum { CACHE_SIZE = 384, BATCH = 20, MOST_KEPT = 8192 };
+enum { CACHE_SIZE = 384, BATCH = 20, MOST_KEPT = 8192, BENCH_SIZE = 256, BENCH_PORTION = 1000 };
 
 struct counts {
 	u64 allocs, frees, allocated, freed;
@@ -54,6 +57,9 @@ static struct kept {
 	size_t size;
 } kept[MOST_KEPT];
 static unsigned int kept_count;
+/* The last bench: pairs, and nanoseconds of all of them. */
+static unsigned int bench_pairs;
+static u64 benched;
 static struct kmem_cache *cache;
 static DEFINE_MUTEX(lock);
 
@@ -270,33 +276,6 @@ static void run_round(void)
 	}
 }
 
-/* For benchmarks: the shortest life of an object, again and again. */
-static u64 pairs_nanoseconds;
-enum { PAIRS = 10000 };
-
-FRAME void drip_pair(size_t size)
-{
-	void *block = kmalloc(size, GFP_KERNEL);
-
-	barrier_data(block);
-	kfree(block);
-	barrier();
-}
-
-static void run_pairs(void)
-{
-	u64 start = ktime_get_ns();
-	unsigned int i;
-
-	for (i = 0; i < PAIRS; i++) {
-		size_t size = 64;
-
-		OPTIMIZER_HIDE_VAR(size);
-		drip_pair(size);
-	}
-	pairs_nanoseconds = ktime_get_ns() - start;
-}
-
 static void release_all(void)
 {
 	while (kept_count > 0) {
@@ -305,6 +284,52 @@ static void release_all(void)
 		count_free(last->site, last->block, last->size);
 		last->release(last->block);
 	}
+}
+
+/* What kmalloc gave is never given back, whatever becomes of the module. */
+static void forget_slab(void)
+{
+	unsigned int from, to = 0;
+
+	for (from = 0; from < kept_count; from++)
+		if (kept[from].release != free_slab)
+			kept[to++] = kept[from];
+	kept_count = to;
+}
+
+/* One pair at a time, with nothing but the loop around it. Not preempted, so that nothing else is timed but what
+ * interrupts do; in portions, for a CPU must not be kept long. */
+FRAME u64 drip_bench(unsigned int pairs)
+{
+	unsigned int index;
+	u64 start;
+
+	preempt_disable();
+	start = ktime_get_ns();
+	for (index = 0; index < pairs; index++) {
+		void *block = kmalloc(BENCH_SIZE, GFP_NOWAIT);
+
+		OPTIMIZER_HIDE_VAR(block);
+		kfree(block);
+	}
+	start = ktime_get_ns() - start;
+	preempt_enable();
+	return start;
+}
+
+static void bench(unsigned int pairs)
+{
+	unsigned int left = pairs;
+
+	benched = 0;
+	while (left > 0) {
+		unsigned int portion = min_t(unsigned int, left, BENCH_PORTION);
+
+		benched += drip_bench(portion);
+		left -= portion;
+		cond_resched();
+	}
+	bench_pairs = pairs;
 }
 
 static int show(struct seq_file *file, void *unused)
@@ -325,7 +350,8 @@ static int show(struct seq_file *file, void *unused)
 	}
 	seq_printf(file, "TOTAL %llu %llu %llu %llu %llu %llu\n", total.allocs, total.frees, total.allocated,
 		   total.freed, total.allocs - total.frees, total.allocated - total.freed);
-	seq_printf(file, "PAIRS %d %llu\n", PAIRS, pairs_nanoseconds);
+	if (bench_pairs > 0)
+		seq_printf(file, "BENCH %u %llu\n", bench_pairs, benched);
 	mutex_unlock(&lock);
 	return 0;
 }
@@ -337,8 +363,9 @@ static int open_file(struct inode *inode, struct file *file)
 
 static ssize_t write_file(struct file *file, const char __user *from, size_t length, loff_t *position)
 {
-	char word[16] = {};
+	char word[32] = {};
 	ssize_t result = length;
+	unsigned int pairs;
 
 	if (length >= sizeof(word))
 		return -EINVAL;
@@ -349,8 +376,10 @@ static ssize_t write_file(struct file *file, const char __user *from, size_t len
 		run_round();
 	else if (sysfs_streq(word, "release"))
 		release_all();
-	else if (sysfs_streq(word, "pairs"))
-		run_pairs();
+	else if (sysfs_streq(word, "forget"))
+		forget_slab();
+	else if (sscanf(word, "bench %u", &pairs) == 1 && pairs > 0)
+		bench(pairs);
 	else
 		result = -EINVAL;
 	mutex_unlock(&lock);
