@@ -7,7 +7,6 @@ public struct VerdictPolicy: Sendable, Hashable {
   /// Of the suspected sites, the share that may be so by chance.
   public var falseDiscoveryRate = 0.02
   /// No probability above it makes a suspicion, however few sites there are. Without deaths it takes seven groups. Both
-  /// are loose, for what is wrong with suspicions is rarely chance; chosen on the development set of `make evaluate`.
   /// are loose: what is wrong with suspicions is rarely chance, and chosen on the development set of `make evaluate`.
   public var probabilityCap = 5e-3
   /// Seconds. Before that nothing is said.
