@@ -19,6 +19,11 @@ public struct ProcessScan: Sendable {
       self.maxStop = maxStop
     }
 
+    /// Whether a stop of this process would have all the time that its memory asks for.
+    public func suffices(forStopOf pid: Int32) -> Bool {
+      max(Double(TargetMemory.estimate(pid: pid)) * secondsPerByte, leastStop) <= maxStop
+    }
+
     /// The time that a stop may take to read so many bytes.
     func stopLimit(bytes: UInt64) -> Double {
       min(max(Double(bytes) * secondsPerByte, leastStop), maxStop)

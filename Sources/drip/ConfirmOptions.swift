@@ -11,6 +11,12 @@ struct ConfirmOptions: ParsableArguments {
     ))
   var confirm = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Without --confirm, do so by itself for the three gravest call sites that are suspected, if the target need not stand still for longer than this; 0: never.",
+      valueName: "time"))
+  var autoStop = TimeSpan(seconds: 0.1)
+
   @Option(help: ArgumentHelp("Call sites to inspect, in the order of --sort.", valueName: "count"))
   var confirmSites = 10
 
@@ -31,6 +37,18 @@ struct ConfirmOptions: ParsableArguments {
         "--max-stop must be more than 0 and at most 60s; --no-stop never stops the target")
     }
   }
+
+  /// Call sites that are inspected unasked.
+  static let automaticSites = 3
+
+  /// What may be done unasked: one search of a process that stands still, within the budget.
+  var automatic: Inspection.Options {
+    Inspection.Options(
+      scan: ProcessScan.Options(stops: true, maxStop: min(autoStop.seconds, maxStop.seconds)))
+  }
+
+  /// Whether anything is searched unasked.
+  var isAutomatic: Bool { !confirm && stop && autoStop.seconds > 0 }
 
   var inspection: Inspection.Options {
     Inspection.Options(scan: ProcessScan.Options(stops: stop, maxStop: maxStop.seconds))

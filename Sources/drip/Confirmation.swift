@@ -28,30 +28,52 @@ struct Confirmation {
 
   /// Inspects sites, those of each process at one time.
   mutating func run(_ sites: [SiteCounts]) async throws {
+    try await run(sites, options.inspection, isAsked: true)
+  }
+
+  /// The same within the budget of what nobody has asked for: a process whose memory takes longer is told of.
+  mutating func runUnasked(_ sites: [SiteCounts]) async throws {
+    try await run(sites, options.automatic, isAsked: false)
+  }
+
+  private mutating func run(
+    _ sites: [SiteCounts], _ inspection: Inspection.Options, isAsked: Bool
+  ) async throws {
     for (number, target) in session.running.sorted(by: { $0.key < $1.key }) {
       let own = sites.filter { $0.process == number }.map(\.id)
       guard !own.isEmpty else { continue }
       let name = "\(target.identity.command) (pid \(target.identity.pid))"
+      if !isAsked, !inspection.scan.suffices(forStopOf: target.identity.pid) {
+        notes.append(
+          "\(name) has suspects; to search its memory for pointers to their objects takes longer than --auto-stop allows: --confirm does so"
+        )
+        continue
+      }
       do {
-        guard let inspection = try await inspect(number, target, own) else {
-          notes.append("--confirm: \(name) went away; its objects are not inspected")
+        guard let result = try await inspect(number, target, own, inspection, searchesTwice: isAsked) else {
+          notes.append(
+            isAsked
+              ? "--confirm: \(name) went away; its objects are not inspected"
+              : "\(name) has suspects, and was not searched in one stop of --auto-stop: --confirm does so")
           continue
         }
-        await add(inspection, number, target.identity.pid, name, own)
+        await add(result, number, target.identity.pid, name, own, isAsked ? "--confirm" : "lost objects")
       } catch let refusal as StopRefusal {
-        notes.append("--confirm: \(refusal); no object of it is inspected")
+        notes.append("\(isAsked ? "--confirm" : "lost objects"): \(refusal); no object of it is inspected")
       }
     }
   }
 
   private func inspect(
-    _ number: Int, _ target: TargetProcess, _ sites: [UInt32]
+    _ number: Int, _ target: TargetProcess, _ sites: [UInt32], _ options: Inspection.Options,
+    searchesTwice: Bool
   ) async throws -> Inspection? {
     let capture = session.capture
     return try await Inspection.run(
-      pid: target.identity.pid, sites: sites, options: options.inspection,
+      pid: target.identity.pid, sites: sites, options: options,
       known: { try await capture.liveObjects(of: number) },
       pause: {
+        guard searchesTwice else { return false }
         printError("drip: searching \(target.identity.command) a second time in 10 s")
         let end = monotonicSeconds() + Self.secondsBetween
         while monotonicSeconds() < end {
@@ -64,7 +86,8 @@ struct Confirmation {
   }
 
   private mutating func add(
-    _ inspection: Inspection, _ number: Int, _ pid: Int32, _ name: String, _ sites: [UInt32]
+    _ inspection: Inspection, _ number: Int, _ pid: Int32, _ name: String, _ sites: [UInt32],
+    _ label: String
   ) async {
     for site in sites {
       var result = Reachability(
@@ -91,7 +114,7 @@ struct Confirmation {
       result.exampleHolder = result.holder?.text
       found[site] = result
     }
-    notes.append(statement(inspection, name))
+    notes.append(statement(inspection, name, label))
   }
 
   private struct Kind: Hashable {
@@ -100,10 +123,10 @@ struct Confirmation {
   }
 
   /// How the process was searched, and what that has cost it.
-  private func statement(_ inspection: Inspection, _ name: String) -> String {
+  private func statement(_ inspection: Inspection, _ name: String, _ label: String) -> String {
     let bytes = Quantities.bytes(inspection.scans.last?.search.bytes ?? 0)
     var text =
-      "--confirm: \(bytes) of \(name) were searched for pointers to \(inspection.objects.count) objects"
+      "\(label): \(bytes) of \(name) were searched for pointers to \(inspection.objects.count) objects"
     if inspection.isFrozen {
       text += " while it stood still for \(milliseconds(inspection.stoppedSeconds))"
     } else {

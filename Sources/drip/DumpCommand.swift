@@ -150,7 +150,9 @@ struct Dump: AsyncParsableCommand {
     _ session: Session, _ builder: ProfileBuilder, _ suspicions: inout Suspicions
   ) async throws -> Confirmation {
     var confirmation = Confirmation(session, builder, confirm)
-    guard confirm.confirm else { return confirmation }
+    // A sample holds some of the objects only, and a window sees some of the frees.
+    let isAutomatic = confirm.isAutomatic && target.duty == nil && target.sampleBytes == nil
+    guard confirm.confirm || isAutomatic else { return confirmation }
     let snapshot = try await suspicions.snapshot(isLast: true)
     builder.note(snapshot)
     let ranking = Ranking(
@@ -161,7 +163,15 @@ struct Dump: AsyncParsableCommand {
     let (suspects, others) = ranking.entries.map(\.site).divided(by: {
       (verdicts[$0.id]?.level ?? .steady) >= .watch
     })
-    try await confirmation.run(Array((suspects + others).prefix(confirm.confirmSites)))
+    if isAutomatic {
+      let gravest = suspects.sorted { a, b in
+        guard let x = verdicts[a.id], let y = verdicts[b.id] else { return false }
+        return Verdict.isGraver(x, y)
+      }
+      try await confirmation.runUnasked(Array(gravest.prefix(ConfirmOptions.automaticSites)))
+    } else {
+      try await confirmation.run(Array((suspects + others).prefix(confirm.confirmSites)))
+    }
     return confirmation
   }
 

@@ -44,7 +44,8 @@ struct Suspicions {
 
   /// A verdict on each site. The nearest limit of any watched process counts.
   func verdicts(_ reachability: [UInt32: Reachability] = [:]) -> [UInt32: Verdict] {
-    let limits = session.running.values.map { MemoryLimitReader.read(pid: $0.identity.pid) }.first
+    let limits = MemoryLimits(
+      session.running.values.flatMap { MemoryLimitReader.read(pid: $0.identity.pid).all })
     return detector.verdicts(limits: limits, reachability: reachability)
   }
 

@@ -8,7 +8,7 @@ struct FailOnTests {
   private func dump(_ behaviours: String, _ options: [String]) throws -> (
     status: Int32, sites: [[String: Any]]
   ) {
-    let program = try Child(DripBinary.workload("behaviours"), [behaviours, "--seconds", "60"])
+    let program = try Child(DripBinary.workload("behaviours"), [behaviours, "--seconds", "120"])
     try #require(program.waitForLine { $0 == "READY" } != nil)
     let drip = try DripBinary.attach(["dump", "-p", "\(program.pid)", "--format", "json"] + options)
     program.send("GO")
@@ -34,6 +34,17 @@ struct FailOnTests {
     #expect(try level(found.sites, "site_lru") != "leak")
     #expect(try level(found.sites, "site_lru") != "likely")
     #expect(found.status == 1)
+  }
+
+  @Test(
+    "a suspect is searched for unasked where one short stop suffices, and not if nobody may stop the process")
+  func unasked() throws {
+    let found = try dump("steady_leak", ["--duration", "60s", "--fail-on", "leak"])
+    #expect(try level(found.sites, "site_steady_leak") == "leak")
+    #expect(found.status == 1)
+    let left = try dump("steady_leak", ["--duration", "60s", "--fail-on", "leak", "--auto-stop", "0"])
+    #expect(try level(left.sites, "site_steady_leak") == "watch")
+    #expect(left.status == 0)
   }
 
   @Test("without proof a short watch accuses nobody; exit code 0")
