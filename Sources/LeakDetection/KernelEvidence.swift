@@ -22,17 +22,13 @@ public struct KernelEvidence: Sendable {
       case .timeLimited(let what): "\(what) are kept for a time and then freed"
       case .bookkeeping: "the allocator's own bookkeeping, on the account of whoever called"
       case .unheardFrees(let tracked, let grown):
-        "of \(Quantities.count(tracked)) objects counted here, the cache in use grew by \(grown): the rest was freed in a way that this kernel does not tell of"
+        "the cache in use grew by \(grown) while \(Quantities.count(tracked)) objects of it are counted: they were freed in a way that "
+          + "this kernel does not tell of, or as many older ones were freed"
       case .notComparable:
         "this kernel does not tell of all frees, and its slab counts cannot confirm the growth"
       }
     }
 
-    /// False where the growth is real, though no leak.
-    public var refutes: Bool {
-      if case .unheardFrees = self { return true }
-      return false
-    }
   }
 
   /// Objects that caches gain or lose without anybody's doing: each CPU keeps some ready.
@@ -73,9 +69,9 @@ public struct KernelEvidence: Sendable {
 
   /// What a verdict comes to with a caveat: nobody is accused of what is not a leak.
   public static func cap(_ verdict: Verdict, _ caveat: Caveat?) -> Verdict {
-    guard let caveat else { return verdict }
+    guard caveat != nil else { return verdict }
     var verdict = verdict
-    verdict.level = min(verdict.level, caveat.refutes ? .bounded : .watch)
+    verdict.level = min(verdict.level, .watch)
     return verdict
   }
 

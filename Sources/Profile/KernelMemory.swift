@@ -32,6 +32,9 @@ public enum KernelDomain: UInt8, Sendable, Hashable, CaseIterable {
   /// Memory of each CPU, opt-in; sizes are those of one CPU's copy.
   case percpu = 3
 
+  /// Whether it has sums of its own: what slabs and areas are made of would count twice.
+  public var isApart: Bool { self == .pages || self == .percpu }
+
   /// As shown in reports and in JSON.
   public var name: String {
     switch self {

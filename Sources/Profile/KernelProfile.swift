@@ -62,17 +62,26 @@ public struct KernelProfile: Sendable, Hashable {
   public var coverage: KernelCoverage
   /// By the ids of the sites.
   public var details: [UInt32: Detail]
+  /// Sums of the domains that are no part of the profile's own, where they were watched.
+  public var apart: [KernelDomain: Totals]
   /// Caches of which drip counts something, or which have grown; the most tracked first. Empty where the kernel does
   /// not tell.
   public var caches: [Cache]
 
   public init(
-    profile: HeapProfile, coverage: KernelCoverage, details: [UInt32: Detail], caches: [Cache] = []
+    profile: HeapProfile, coverage: KernelCoverage, details: [UInt32: Detail], caches: [Cache] = [],
+    apart: [KernelDomain: Totals] = [:]
   ) {
+    self.apart = apart
     self.profile = profile
     self.coverage = coverage
     self.details = details
     self.caches = caches
+  }
+
+  /// The sums that a site is a part of.
+  public func totals(_ site: Site) -> Totals {
+    detail(site).flatMap { apart[$0.origin.domain] } ?? profile.totals
   }
 
   /// Of the first of the sites that are shown as one.

@@ -102,7 +102,7 @@ public enum JSONReport {
     ])
   }
 
-  private static func totals(_ totals: Totals) -> JSONValue {
+  static func totals(_ totals: Totals) -> JSONValue {
     .object([
       ("outstanding_bytes", .integer(totals.outstandingBytes)),
       ("outstanding_count", .integer(totals.outstandingCount)), ("allocs", .integer(totals.allocs)),

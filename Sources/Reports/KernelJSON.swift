@@ -12,7 +12,15 @@ enum KernelJSON {
     let dropped: Set<String> = ["drip", "processes", "stack_checks", "mapped"]
     let common = JSONReport.fields(kernel.profile, judged) { kernel.detail($0).map(facts) ?? [] }
     return .object(
-      own + common.filter { !dropped.contains($0.0) } + [("caches", .array(kernel.caches.map(cache)))])
+      own + common.filter { !dropped.contains($0.0) } + [
+        (
+          "apart",
+          .object(
+            kernel.apart.sorted { $0.key.rawValue < $1.key.rawValue }.map {
+              ($0.key.name, JSONReport.totals($0.value))
+            })
+        ), ("caches", .array(kernel.caches.map(cache))),
+      ])
   }
 
   private static func facts(_ detail: KernelProfile.Detail) -> [(String, JSONValue)] {

@@ -9,14 +9,26 @@ public enum KernelReport {
     judged: SiteJudgements = SiteJudgements(), rows: Int? = nil
   ) -> String {
     guard grouping != .stack else {
-      return TextReport.render(kernel.profile, options, judged) { site in kernel.detail(site).map(facts) ?? []
-      }
+      return TextReport.render(
+        kernel.profile, options, judged, totals: kernel.totals, facts: { kernel.detail($0).map(facts) ?? [] }
+      ) + apart(kernel)
     }
     let style = Style(color: options.color)
     let lines =
       [TextReport.header(kernel.profile), ""] + table(kernel, grouping, style, rows: rows) + [""]
       + TextFooter.render(kernel.profile, style)
-    return lines.joined(separator: "\n") + "\n"
+    return lines.joined(separator: "\n") + "\n" + apart(kernel)
+  }
+
+  /// Sums that are no part of the others.
+  private static func apart(_ kernel: KernelProfile) -> String {
+    kernel.apart.sorted { $0.key.rawValue < $1.key.rawValue }.map { domain, totals in
+      TextFooter.row(
+        domain.name,
+        "apart from these: \(Quantities.bytes(totals.outstandingBytes)) in "
+          + "\(Wording.counted(totals.outstandingCount, "object")); allocated \(Quantities.bytes(totals.allocatedBytes))"
+      ) + "\n"
+    }.joined()
   }
 
   /// Where the objects are from, and what is to be said against a verdict.
@@ -66,7 +78,7 @@ public enum KernelReport {
     ) {
       first, _ in first
     }
-    let isByCache = grouping == .cache && !kernel.caches.isEmpty
+    let isByCache = grouping == .cache
     let all = columns + (isByCache ? cacheColumns : [])
     var lines = [style.bold(row(all.map(\.0), all, grouping.rawValue.uppercased()))]
     let shown = groups.prefix(rows ?? .max)

@@ -56,7 +56,7 @@ enum TextFooter {
     return lines
   }
 
-  private static func row(_ label: String, _ text: String) -> String {
+  static func row(_ label: String, _ text: String) -> String {
     label + String(repeating: " ", count: max(13 - label.count, 1)) + text
   }
 }

@@ -26,12 +26,13 @@ public enum TextReport {
   public static func render(
     _ profile: HeapProfile, options: TextOptions = TextOptions(), judged: SiteJudgements = SiteJudgements()
   ) -> String {
-    render(profile, options, judged) { _ in [] }
+    render(profile, options, judged, totals: { _ in profile.totals }, facts: { _ in [] })
   }
 
-  /// `facts`: lines about a site that stand below its heading.
+  /// `totals`: the sums that a site is a part of. `facts`: lines about it that stand below its heading.
   static func render(
-    _ profile: HeapProfile, _ options: TextOptions, _ judged: SiteJudgements, facts more: (Site) -> [String]
+    _ profile: HeapProfile, _ options: TextOptions, _ judged: SiteJudgements, totals: (Site) -> Totals,
+    facts more: (Site) -> [String]
   ) -> String {
     let style = Style(color: options.color)
     var lines = [header(profile)]
@@ -39,7 +40,7 @@ public enum TextReport {
     lines.append("")
     let commands = Dictionary(profile.processes.map { ($0.pid, $0.command) }) { first, _ in first }
     for (index, site) in profile.sites.enumerated() {
-      var heading = "#\(index + 1)  " + facts(site, of: profile.totals, style)
+      var heading = "#\(index + 1)  " + facts(site, of: totals(site), style)
       if options.showProcess {
         heading += " · \(PlainText.clean(commands[site.pid] ?? "process")) (pid \(site.pid))"
       }

@@ -16,6 +16,10 @@ struct Doctor: AsyncParsableCommand {
     help: "Also examine this process, and watch it for at most two seconds to check its stacks.")
   var pid: Int32?
 
+  @Flag(
+    help: "Also try each way to watch the kernel's own allocations, and whether any of them would be missed.")
+  var kernel = false
+
   func run() async throws {
     let file = try OutputFile(path: nil)
     var sheet = DoctorSheet(color: file.isTerminal && !Environment.noColor)
@@ -23,6 +27,7 @@ struct Doctor: AsyncParsableCommand {
     sheet.add(.works, "drip \(dripVersion)", "on Linux \(facts.kernelRelease), \(facts.possibleCPUs) CPUs")
     let isPrivileged = addSystem(facts, &sheet)
     if isPrivileged { addTrials(&sheet) }
+    if isPrivileged, kernel { await KernelDoctor.add(&sheet, cpus: facts.possibleCPUs) }
     var failure: Failure?
     if let pid { failure = await addTarget(pid, facts, &sheet) }
     try file.write(Array(sheet.text.utf8))

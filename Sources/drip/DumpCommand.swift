@@ -130,7 +130,8 @@ struct Dump: AsyncParsableCommand {
 
   private func kernelQuery(_ ended: String?) -> KernelWatch.Query {
     KernelWatch.Query(
-      sort: sort, limit: top ?? (format == .text ? 20 : nil), olderThan: older?.seconds ?? 0,
+      sort: sort, limit: kernel.by == .stack ? top ?? (format == .text ? 20 : nil) : nil,
+      olderThan: older?.seconds ?? 0,
       includesIdle: format == .json || format == .pprof, filters: filters, ended: ended, view: view.view,
       asksKmemleak: true)
   }

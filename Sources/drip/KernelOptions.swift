@@ -14,7 +14,7 @@ struct KernelOptions: ParsableArguments {
 
   @Option(
     help:
-      "Whole stacks of kernel allocations: auto (of callers that grow), always, or never. With -p always, unless set."
+      "Whole stacks of kernel allocations: auto (of callers that grow), always, or never. With -p and --by process always, unless set."
   )
   var stacks: KernelCaptureOptions.Stacks?
 
@@ -75,15 +75,17 @@ struct KernelOptions: ParsableArguments {
     }
   }
 
+  /// Domains with sums of their own.
+  var apart: [KernelDomain] { (pages ? [.pages] : []) + (percpu ? [.percpu] : []) }
+
   /// The options of the capture. `interrupts`: where the kernel serves them.
   func capture(_ target: TargetOptions, interrupts: [Range<UInt64>]) -> KernelCaptureOptions {
-    var domains: Set<KernelDomain> = [.slab, .vmalloc]
-    if pages { domains.insert(.pages) }
-    if percpu { domains.insert(.percpu) }
     return KernelCaptureOptions(
-      backend: target.backend.kernel, stacks: stacks ?? (target.pids.isEmpty ? .auto : .always),
+      backend: target.backend.kernel,
+      stacks: stacks ?? (target.pids.isEmpty && by != .process ? .auto : .always),
       pids: target.pids,
-      domains: domains, perProcess: by == .process, minSize: target.minSize?.bytes ?? 0,
+      domains: Set([.slab, .vmalloc] + apart), perProcess: by == .process,
+      minSize: target.minSize?.bytes ?? 0,
       maxSize: target.maxSize?.bytes ?? .max, maxLive: target.maxLive, maxSites: target.maxSites,
       maxFrames: target.depth, interrupts: interrupts)
   }

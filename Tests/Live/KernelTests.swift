@@ -1,4 +1,5 @@
 import Foundation
+import Processes
 import Testing
 
 /// What the running kernel allocates for a program: left behind, given back, and given back in ways that no tracepoint
@@ -52,16 +53,25 @@ struct KernelTests {
 
   /// Runs the workload from READY to DONE while drip watches the kernel; what drip said, the program's pid, and its lines
   /// after DONE. `byProcess`: drip is told to watch the program; otherwise it has ended before drip's watch does.
+  /// `settles`: drip goes on until this slab cache has about as many objects as before.
   static func watch(
-    _ kind: String, _ fate: String, count: UInt64 = count, byProcess: Bool = true, stacks: String = "always"
+    _ kind: String, _ fate: String, count: UInt64 = count, byProcess: Bool = true, stacks: String = "always",
+    settles cache: String? = nil
   ) throws -> (dump: Dump, pid: Int32, lines: [String]) {
     let program = try Child(DripBinary.workload("kernel_objects"), [kind, "\(count)", fate])
     try #require(program.line() == "READY")
     let target = byProcess ? ["-p", "\(program.pid)"] : []
     let drip = try DripBinary.attach(
       ["dump", "--kernel", "--duration", "120s", "--format", "json", "--stacks", stacks] + target)
+    let before = cache.flatMap { SlabCounts.read()?[name: $0]?.active }
     program.send("GO")
     try #require(program.waitForLine { $0 == "DONE \(count)" } != nil)
+    if let cache, let before {
+      let end = monotonicSeconds() + 20
+      while (SlabCounts.read()?[name: cache]?.active ?? 0) > before + count / 4, monotonicSeconds() < end {
+        usleep(20_000)
+      }
+    }
     var lines: [String] = []
     if kind == "queue", fate == "keep", let line = program.line() { lines.append(line) }
     if !byProcess {
@@ -95,9 +105,8 @@ struct KernelTests {
     // The queue itself; what the kernel needs to number them is another site, of fewer and larger objects.
     let site = try #require(
       sites.first { $0.caller == "newque" }, "\(dump.kernel.sites.map(\.words))")
-    #expect(site.outstanding_count == Self.count)
-    #expect(site.allocs == Self.count)
-    #expect(site.outstanding_bytes.isMultiple(of: Self.count))
+    Self.expectAll(site, dump.kernel)
+    #expect(site.outstanding_bytes.isMultiple(of: site.outstanding_count))
     #expect(site.pid == pid)
     #expect(site.command == "kernel_objects")
     #expect(site.stack_end == "complete")
@@ -117,6 +126,15 @@ struct KernelTests {
     }
   }
 
+  /// All of them, and nothing else: but for events that the kernel did not tell, and that drip says it missed.
+  static func expectAll(
+    _ site: Half.Site, _ half: Half, _ location: SourceLocation = #_sourceLocation
+  ) {
+    let missed = half.losses["missed_probes"] ?? 0
+    #expect((count - min(missed, count)...count).contains(site.outstanding_count), sourceLocation: location)
+    #expect(site.allocs == site.outstanding_count, sourceLocation: location)
+  }
+
   static func isAllocator(_ function: String?) -> Bool {
     let name = (function ?? "").drop { $0 == "_" }
     return ["kmalloc", "kvmalloc", "kzalloc", "kmem_cache_alloc"].contains { name.hasPrefix($0) }
@@ -126,7 +144,8 @@ struct KernelTests {
   func removedQueues() throws {
     let (dump, _, _) = try Self.watch("queue", "close")
     let sites = dump.kernel.sites.filter { $0.caller == "newque" }
-    #expect(sites.reduce(0) { $0 + $1.allocs } == Self.count)
+    #expect(
+      sites.reduce(0) { $0 + $1.allocs } + (dump.kernel.losses["missed_probes"] ?? 0) >= Self.count)
     #expect(sites.allSatisfy { ($0.verdict?.level).map { !["likely", "leak"].contains($0) } ?? true })
   }
 
@@ -134,6 +153,8 @@ struct KernelTests {
     let kind: String
     /// Functions that allocate what the kind is made of.
     let makers: [String]
+    /// The slab cache of those that are freed some grace periods after they are closed.
+    var cache: String?
     var testDescription: String { kind }
   }
 
@@ -150,7 +171,8 @@ struct KernelTests {
       released.makers.contains { site.caller?.hasPrefix($0) == true }
     }
     #expect(
-      sites.reduce(0) { $0 + $1.allocs } >= Self.count, "not seen at all: \(dump.kernel.sites.map(\.words))")
+      sites.reduce(0) { $0 + $1.allocs } + (dump.kernel.losses["missed_probes"] ?? 0) >= Self.count,
+      "not seen at all: \(dump.kernel.sites.map(\.words))")
     for site in sites { #expect(site.outstanding_count == 0, "\(site.words)") }
     Self.expectNoFinding(dump.kernel)
   }
@@ -162,13 +184,15 @@ struct KernelTests {
   @Test(
     "objects that are freed unheard are not called leaks",
     arguments: [
-      Released(kind: "epoll", makers: ["do_epoll_ctl", "ep_insert"]),
-      Released(kind: "timerfd", makers: ["__do_sys_timerfd_create", "__x64_sys_timerfd_create"]),
+      Released(kind: "epoll", makers: ["do_epoll_ctl", "ep_insert"], cache: "eventpoll_epi"),
+      Released(
+        kind: "timerfd", makers: ["__do_sys_timerfd_create", "__x64_sys_timerfd_create"], cache: "kmalloc-256"
+      ),
     ])
   func unheard(_ released: Released) throws {
     // Many, so that what others do to the same slab cache meanwhile is little.
     let many: UInt64 = 5000
-    let (dump, _, _) = try Self.watch(released.kind, "close", count: many)
+    let (dump, _, _) = try Self.watch(released.kind, "close", count: many, settles: released.cache)
     Self.expectNoFinding(dump.kernel)
     let sites = dump.kernel.sites.filter { $0.contains(released.makers) }
     #expect(sites.reduce(0) { $0 + $1.allocs } >= many)

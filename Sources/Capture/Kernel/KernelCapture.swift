@@ -175,3 +175,11 @@ extension KernelOrigin {
       isMixed: raw.mixed != 0)
   }
 }
+
+extension KernelCapture {
+  /// The functions that the backends kprobe and fentry probe on this kernel.
+  public static func plannedFunctions() throws(LibbpfError) -> Set<String> {
+    let types = try KernelTypes()
+    return Set(KernelPlan(types).functions.map(\.name))
+  }
+}
