@@ -92,24 +92,31 @@ static __always_inline bool is_group_wanted(void)
 	return !groups_on || bpf_map_lookup_elem(&groups, &group);
 }
 
+/* Under which an object stands in the table. Not its address: kmemleak scans the table as all of the kernel's memory, and
+ * what it finds a pointer to is not lost to it. */
+static __always_inline __u64 key_of(__u64 address)
+{
+	return ~address;
+}
+
 /* An object that is handed out again was freed unheard. */
 static __always_inline void drop_stale(__u64 address)
 {
 	struct drip_object stale = {};
 
-	if (!table_remove(address, &stale))
+	if (!table_remove(key_of(address), &stale))
 		return;
 	lose(DRIP_LOSS_STALE_ADDRESSES);
 	count_free(stale.site, stale.size);
 }
 
-/* Kernel addresses are keys as they are; those of memory of each CPU are small and no less distinct. */
+/* Addresses of the kernel are distinct, and those of memory of each CPU are small numbers and no less so. */
 __noinline int remember(__u64 address, __u64 size, __u32 site)
 {
 	struct drip_object object = {.size = size, .site = site, .birth = birth_now()};
 
 	drop_stale(address);
-	if (table_insert(address, &object))
+	if (table_insert(key_of(address), &object))
 		count_alloc(site, size);
 	else
 		lose(DRIP_LOSS_TABLE_FULL);
@@ -151,7 +158,7 @@ static __always_inline int freed(__u64 address, bool twin)
 
 	if (!is_object(address) || !is_counting())
 		return 0;
-	if (table_remove(address, &old))
+	if (table_remove(key_of(address), &old))
 		count_free(old.site, old.size);
 	else if (!twin && !groups_on)
 		unheard();

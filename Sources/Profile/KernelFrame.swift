@@ -14,7 +14,7 @@ public enum KernelFrame {
     "___slab_alloc", "allocate_slab", "new_slab", "__alloc_pages", "alloc_pages", "__alloc_frozen_pages",
     "get_free_pages", "__get_free_pages",
     "get_zeroed_page", "pcpu_alloc", "__alloc_percpu", "mempool_alloc", "folio_alloc", "vma_alloc_folio",
-    "alloc_anon_folio", "kmalloc_slab", "alloc_slab_obj_exts",
+    "alloc_anon_folio", "kmalloc_slab", "alloc_slab_obj_exts", "slab_post_alloc_hook",
   ]
 
   /// True for a frame of the kernel's allocators.

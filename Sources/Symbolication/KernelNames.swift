@@ -115,7 +115,7 @@ public struct KernelNames: Sendable {
       "trace_call_bpf",
       "perf_trace_", "perf_call_bpf", "kprobe_", "kretprobe_", "ftrace_", "rethook_", "aggr_pre_handler",
       "opt_pre_handler",
-      "arch_rethook", "trace_event_buffer", "optimized_callback",
+      "arch_rethook", "trace_kmalloc", "trace_kmem_cache_alloc", "trace_event_buffer", "optimized_callback",
     ].contains { function.hasPrefix($0) }
   }
 }

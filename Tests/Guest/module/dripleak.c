@@ -21,6 +21,7 @@
 #include <linux/rcupdate.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
@@ -294,6 +295,8 @@ static void forget_slab(void)
 	for (from = 0; from < kept_count; from++)
 		if (kept[from].release != free_slab)
 			kept[to++] = kept[from];
+	/* No pointer to it either, for those who look for lost objects. */
+	memset(&kept[to], 0, (kept_count - to) * sizeof(kept[0]));
 	kept_count = to;
 }
 
