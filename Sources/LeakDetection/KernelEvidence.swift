@@ -22,13 +22,18 @@ public struct KernelEvidence: Sendable {
       case .timeLimited(let what): "\(what) are kept for a time and then freed"
       case .bookkeeping: "the allocator's own bookkeeping, on the account of whoever called"
       case .unheardFrees(let tracked, let grown):
-        "the cache in use grew by \(grown) while \(Quantities.count(tracked)) objects of it are counted: they were freed in a way that "
+        "the cache has \(Self.change(grown)) in use while \(Quantities.count(tracked)) of them are counted: they were freed in a way that "
           + "this kernel does not tell of, or as many older ones were freed"
       case .notComparable:
         "this kernel does not tell of all frees, and its slab counts cannot confirm the growth"
       }
     }
 
+    private static func change(_ objects: Int64) -> String {
+      objects == 0
+        ? "as many objects as before"
+        : "\(Quantities.count(objects.magnitude)) \(objects < 0 ? "fewer" : "more") objects"
+    }
   }
 
   /// Objects that caches gain or lose without anybody's doing: each CPU keeps some ready.
@@ -53,18 +58,31 @@ public struct KernelEvidence: Sendable {
     }
     if let what = Self.timeLimited(site.frames, cache: detail.cache) { return .timeLimited(what: what) }
     guard detail.origin.domain == .slab else { return nil }
-    guard let cache else { return hearsAllFrees ? nil : .notComparable }
-    // All that is counted of the cache against all that it gained.
-    if cache.growth + Self.slack < Int64(clamping: cache.trackedCount / 2) {
-      return .unheardFrees(tracked: cache.trackedCount, grown: cache.growth)
+    switch isCorroborated(detail) {
+    case true: return nil
+    case false:
+      return cache.map { .unheardFrees(tracked: $0.trackedCount, grown: $0.growth) } ?? .notComparable
+    case nil: return hearsAllFrees ? nil : .notComparable
     }
-    return nil
   }
 
-  /// Whether the cache's own figures agree with what is counted; nil where there are none.
+  /// Whether the cache's own figures agree with what is counted: all that is counted of it against all that it gained.
+  /// nil where they cannot tell: there are none, or the numbers are so small that what CPUs keep ready hides them.
   public func isCorroborated(_ detail: KernelProfile.Detail) -> Bool? {
-    guard detail.origin.domain == .slab, let cache = detail.cache.flatMap({ caches[$0] }) else { return nil }
-    return cache.growth + Self.slack >= Int64(clamping: cache.trackedCount / 2)
+    guard detail.origin.domain == .slab, let name = detail.cache, let cache = caches[name] else { return nil }
+    let expected = Int64(clamping: cache.trackedCount / 2)
+    if cache.growth >= max(expected, Self.slack) { return true }
+    guard cache.growth + Self.slack < expected else { return nil }
+    // A cache that was only inferred may be the wrong one of its size: then it says nothing.
+    if detail.origin.cache == nil, growthOfSize(cache.objectBytes) + Self.slack >= expected { return nil }
+    return false
+  }
+
+  /// What all caches gained together from which kmalloc may serve objects of a size: there are several kinds, and kernels
+  /// that choose one of many at random.
+  private func growthOfSize(_ bytes: UInt64) -> Int64 {
+    let names = Set(caches.values.filter { $0.objectBytes == bytes }.map(\.name))
+    return names.compactMap { caches[$0]?.growth }.filter { $0 > 0 }.reduce(0, +)
   }
 
   /// What a verdict comes to with a caveat: nobody is accused of what is not a leak.

@@ -33,7 +33,13 @@ public enum KernelFrame {
 
   /// True if the stack goes through an interrupt.
   public static func isInterrupt(_ frames: [Frame]) -> Bool {
-    frames.contains { $0.module == module && $0.function.map(interrupts.contains) == true }
+    frames.contains { $0.module == module && $0.function.map(isInterrupt) == true }
+  }
+
+  /// Each vector has an entry of its own, which no list would keep up with.
+  private static func isInterrupt(_ function: String) -> Bool {
+    interrupts.contains(function) || function.hasPrefix("asm_sysvec_") || function.hasPrefix("sysvec_")
+      || (function.hasPrefix("asm_") && function.hasSuffix("_interrupt"))
   }
 
   /// The module that a stack is to be blamed on: of the call site, or the first one that is no part of the kernel itself

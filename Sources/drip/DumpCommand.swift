@@ -73,6 +73,11 @@ struct Dump: AsyncParsableCommand {
     if kernel.kernel, confirm.confirm, target.selection.isEmpty {
       throw ValidationError("--confirm searches the memory of a process: say which (-p), or leave it out")
     }
+    if [.cache, .module].contains(kernel.by), format != .text {
+      throw ValidationError(
+        "--by \(kernel.by.rawValue) is a table for people: leave out --format \(format.rawValue), or --by (json names every site's cache and module)"
+      )
+    }
     if kernel.kernel, format == .pprof, !target.selection.isEmpty {
       throw ValidationError("a pprof file holds one space: leave out --kernel or -p")
     }

@@ -106,7 +106,9 @@ extension KernelWatch {
       let bytes =
         origin.bucketBytes > 0
         ? UInt64(origin.bucketBytes) : site.allocs > 0 ? site.allocatedBytes / site.allocs : 0
-      cache = KernelCacheName.kmalloc(bytes: bytes, flags: origin.flags) { slabs?[name: $0] != nil }
+      cache = KernelCacheName.kmalloc(bytes: bytes, flags: origin.flags, stack: frames) {
+        slabs?[name: $0] != nil
+      }
     }
     return KernelProfile.Detail(origin: origin, cache: cache, isInterrupt: KernelFrame.isInterrupt(frames))
   }

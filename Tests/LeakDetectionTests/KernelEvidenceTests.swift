@@ -47,6 +47,44 @@ struct KernelEvidenceTests {
     #expect(few.caveat(site(["do_epoll_ctl"]), detail("eventpoll_epi")) == nil)
   }
 
+  @Test("where frees are not heard, numbers that CPUs' ready objects hide accuse nobody")
+  func few() {
+    for (tracked, now) in [(300, 400), (500, 400), (40, 440)] as [(UInt64, UInt64)] {
+      let caches = [cache("eventpoll_epi", before: 400, now: now, tracked: tracked)]
+      let site = site(["do_epoll_ctl"])
+      #expect(
+        evidence(caches, unheard: ["kfree_rcu"]).caveat(site, detail("eventpoll_epi")) == .notComparable)
+      #expect(evidence(caches).caveat(site, detail("eventpoll_epi")) == nil)
+      #expect(evidence(caches).isCorroborated(detail("eventpoll_epi")) == nil)
+    }
+  }
+
+  @Test("a cache that was inferred is not held against growth that another one of its size explains")
+  func inferred() {
+    let caches = [
+      cache("kmalloc-128", before: 900, now: 1000, tracked: 2000),
+      cache("kmalloc-rnd-03-128", before: 0, now: 1900, tracked: 0),
+    ]
+    let told = KernelProfile.Detail(
+      origin: KernelOrigin(domain: .slab, cache: "kmalloc-128"), cache: "kmalloc-128")
+    for unheard in [[], ["kfree_rcu"]] {
+      let evidence = evidence(caches, unheard: unheard)
+      #expect(evidence.isCorroborated(detail("kmalloc-128")) == nil)
+      #expect(evidence.caveat(site(["f"]), detail("kmalloc-128")) == (unheard.isEmpty ? nil : .notComparable))
+      #expect(evidence.isCorroborated(told) == false)
+    }
+  }
+
+  @Test("the change of a cache is told in words")
+  func words() {
+    func words(_ grown: Int64) -> String {
+      KernelEvidence.Caveat.unheardFrees(tracked: 1767, grown: grown).sentence
+    }
+    #expect(words(-188).hasPrefix("the cache has 188 fewer objects in use while 1,767 of them are counted"))
+    #expect(words(70).hasPrefix("the cache has 70 more objects in use"))
+    #expect(words(0).hasPrefix("the cache has as many objects as before in use"))
+  }
+
   @Test("without figures of the cache it depends on whether all frees are heard")
   func incomparable() {
     #expect(evidence([]).caveat(site(["f"]), detail("own")) == nil)

@@ -29,6 +29,13 @@ struct KernelProfileTests {
   func kinds() {
     #expect(KernelFrame.isInterrupt([frame("__alloc_skb"), frame("handle_softirqs"), frame("irq_exit_rcu")]))
     #expect(!KernelFrame.isInterrupt([frame("__alloc_skb"), frame("sock_sendmsg")]))
+    for entry in [
+      "asm_sysvec_call_function_single", "sysvec_irq_work", "asm_sysvec_reschedule_ipi",
+      "asm_common_interrupt",
+    ] {
+      #expect(KernelFrame.isInterrupt([frame("__kmalloc"), frame(entry)]), "\(entry)")
+    }
+    #expect(!KernelFrame.isInterrupt([frame("__kmalloc"), frame("asm_exc_page_fault")]))
     #expect(KernelFrame.isBookkeeping([frame("__kmalloc"), frame("alloc_slab_obj_exts"), frame("user")]))
     let vmalloc = [frame("kmalloc_node_trace"), frame("__vmalloc_node_range_noprof"), frame("user")]
     #expect(KernelFrame.isBookkeeping(vmalloc))
@@ -52,6 +59,19 @@ struct KernelProfileTests {
   func missingCaches() {
     #expect(KernelCacheName.kmalloc(bytes: 100, flags: 0x400cc0) { !$0.contains("cg") } == "kmalloc-128")
     #expect(KernelCacheName.kmalloc(bytes: 8193, flags: 0) == nil)
+    // Callers with caches of their own, where the kernel has them; not what goes through others on its way to them.
+    func stack(_ functions: String...) -> [Frame] {
+      functions.map { Frame(address: 1, function: $0, module: KernelFrame.module) }
+    }
+    let message = stack("__kmalloc_node_noprof", "load_msg", "do_msgsnd")
+    #expect(KernelCacheName.kmalloc(bytes: 148, flags: 0xcc0, stack: message) == "msg_msg-192")
+    #expect(
+      KernelCacheName.kmalloc(bytes: 148, flags: 0xcc0, stack: message) { !$0.hasPrefix("msg_msg") }
+        == "kmalloc-192")
+    let copy = stack("__kmalloc_node_track_caller_noprof", "memdup_user", "setxattr")
+    #expect(KernelCacheName.kmalloc(bytes: 1500, flags: 0, stack: copy) == "memdup_user-2k")
+    let vectors = stack("__kmalloc_node_noprof", "new_vector", "load_msg")
+    #expect(KernelCacheName.kmalloc(bytes: 148, flags: 0, stack: vectors) == "kmalloc-192")
   }
 
   @Test("sites add up by cache, module and process, the largest first")
