@@ -10,14 +10,9 @@ struct KernelCommandTests {
     defer { try? KernelTests.removeQueues(lines) }
     #expect(dump.kernel.sites.allSatisfy { $0.caller_only && $0.frames.count == 1 })
     let sites = dump.kernel.sites.filter { $0.contains(["newque"]) }
-<<<<<<< HEAD
-    try #require(sites.count == 1)
-    #expect(dump.kernel.has(sites[0].outstanding_count, of: KernelTests.count), "\(dump.kernel.losses)")
-=======
     let site = try #require(sites.first)
     #expect(sites.count == 1)
     KernelTests.expectAll(site, dump.kernel)
->>>>>>> k6test
   }
 
   @Test("by cache, module and process; a cache and a module alone")
