@@ -8,7 +8,7 @@
 //   tracepoints.
 // Reads: arguments and results, the cache's name and size, the kernel's stack.
 // Writes: the live table, sites and their origins, callers, pending calls, the status counters.
-// Costs: instructions for a kmalloc and its kfree are measured in docs/benchmarks.md; a stack is six sevenths of them.
+// Costs: instructions for a kmalloc and its kfree are measured in docs/benchmarks.md; a stack is nine tenths of them.
 #include "kernel_types.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>

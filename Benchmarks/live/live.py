@@ -188,8 +188,12 @@ def result(one):
 def place(site):
     def name(frame):
         line = f":{os.path.basename(frame['file'])}:{frame['line']}" if frame["file"] else ""
-        return (frame["function"] or "?") + line
-    return " < ".join(name(frame) for frame in site["frames"][:6])
+        nowhere = f"{os.path.basename(frame['module'] or '')}+{frame['offset']:#x}"
+        return (frame["function"] or nowhere) + line
+    frames = site["frames"]
+    # As far as the first source line, which is the program's own, if that is not too far.
+    last = next((number for number, frame in enumerate(frames) if frame["line"]), 0)
+    return " < ".join(name(frame) for frame in frames[:min(max(last + 1, 6), 16)])
 
 
 def plain(text):

@@ -31,7 +31,7 @@ public enum FoldedReport {
       // Without it the frame at the cut would look like a bottom of the program.
       names.append(site.stackEnd == .missing ? remark : "(\(remark))")
     }
-    names += site.frames.reversed().map { $0.function ?? CallSite.place($0) }
+    names += site.frames.reversed().map { $0.function ?? CallSite.unnamed($0) }
     return names.map(clean).joined(separator: ";")
   }
 

@@ -120,6 +120,9 @@ struct Dump: AsyncParsableCommand {
     profile.capture.notes += confirmation.notes + suspicions.processSentences
     let judged = SiteJudgements(verdicts: verdicts, reachability: confirmation.found)
     try file.write(try render(profile, judged, kernelPart, isTerminal: file.isTerminal))
+    // The format has no place for it.
+    let partial = profile.stacks.partialSummary
+    if format == .folded, !partial.isEmpty { printError("drip: stacks: \(partial)") }
     try fail(verdicts, kernelPart?.judged.verdicts ?? [:])
   }
 

@@ -3,7 +3,7 @@ import Testing
 
 /// drip's numbers against a workload that counts its own: every entry point of glibc's allocator, threads,
 /// sizes from 1 byte to 64 MiB, reallocs that grow, shrink, move and fail, frees from other threads. Equal to
-/// the last byte, or the test fails. DRIP_EXACTNESS_RUNS sets how often (docs/benchmarks.md has 50 of 50).
+/// the last byte, or the test fails. DRIP_EXACTNESS_RUNS sets how often (docs/benchmarks.md has what that gave).
 @Suite("exactness", .enabled(if: canRunLive), .serialized)
 struct ExactnessTests {
   static let runs = Int(ProcessInfo.processInfo.environment["DRIP_EXACTNESS_RUNS"] ?? "") ?? 3

@@ -9,7 +9,7 @@ struct FoldedReportTests {
   func golden() {
     #expect(
       FoldedReport.render(Sample.profile()) == """
-        server-1234;(cut at the depth limit);0x7f9900000000;libfoo.so.1+0x1a2b 786432
+        server-1234;(cut at the depth limit);0x7f9900000000;libfoo.so.1+0x1a2b (build id abcd1234) 786432
         server-1234;main;parse_request;copy_field;strdup 1310720
 
         """)
