@@ -114,7 +114,7 @@ struct MachineFormatTests {
     profile.sites.append(profile.sites[0])
     let lines = FoldedReport.render(profile).split(separator: "\n")
     #expect(lines.count == 2)
-    #expect(lines.contains("app-42;libz.so.1+0x20;outer:?\"x\\;inner 4096"))
+    #expect(lines.contains("app-42;libz.so.1+0x20 (build id cd34);outer:?\"x\\;inner 4096"))
     #expect(lines.contains("app-42;(no room for this stack) 1024"))
   }
 
