@@ -32,9 +32,6 @@ public struct KernelTypes: ~Copyable {
 
   deinit { btf__free(raw) }
 
-  /// Whether the kernel proper has a function of its own of this name.
-  public func hasFunction(_ name: String) -> Bool { find(name, kind: Self.function) != nil }
-
   /// The parameters of a function; nil if there is none of this name.
   public func parameters(ofFunction name: String) -> [Parameter]? {
     guard let id = find(name, kind: Self.function), let type = type(id) else { return nil }

@@ -24,7 +24,7 @@ enum FailLevel: String, ExpressibleByArgument, CaseIterable {
 
 extension Array {
   /// Those that satisfy the condition, and the others; both in order.
-  fileprivate func divided(by condition: (Element) -> Bool) -> (matching: [Element], others: [Element]) {
+  func divided(by condition: (Element) -> Bool) -> (matching: [Element], others: [Element]) {
     (filter(condition), filter { !condition($0) })
   }
 }
@@ -133,7 +133,7 @@ struct Dump: AsyncParsableCommand {
     let result = try await watch.result(kernelQuery(ended))
     Waiter.releaseSignals()
     try file.write(try render(result, isTerminal: file.isTerminal))
-    try fail(result.judged.verdicts, [:])
+    try fail(result.judged.verdicts)
   }
 
   private func kernelQuery(_ ended: String?) -> KernelWatch.Query {
@@ -144,11 +144,9 @@ struct Dump: AsyncParsableCommand {
       asksKmemleak: true)
   }
 
-  private func fail(_ verdicts: [UInt32: Verdict], _ others: [UInt32: Verdict]) throws {
+  private func fail(_ verdicts: [UInt32: Verdict]...) throws {
     guard let failOn else { return }
-    if verdicts.values.contains(where: { $0.level >= failOn.level })
-      || others.values.contains(where: { $0.level >= failOn.level })
-    {
+    if verdicts.joined().contains(where: { $0.value.level >= failOn.level }) {
       throw Failure(.findings, "")
     }
   }

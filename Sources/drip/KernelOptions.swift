@@ -80,7 +80,7 @@ struct KernelOptions: ParsableArguments {
 
   /// The options of the capture. `interrupts`: where the kernel serves them.
   func capture(_ target: TargetOptions, interrupts: [Range<UInt64>]) -> KernelCaptureOptions {
-    return KernelCaptureOptions(
+    KernelCaptureOptions(
       backend: target.backend.kernel,
       stacks: stacks ?? (target.pids.isEmpty && by != .process ? .auto : .always),
       pids: target.pids,

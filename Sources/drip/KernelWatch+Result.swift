@@ -8,14 +8,17 @@ extension KernelWatch {
   /// What there is to show now.
   func result(_ query: Query) async throws -> Result {
     let snapshot = try await read(olderThan: query.olderThan, isLast: true)
-    let rankings = await rankings(snapshot, query)
+    var origins: [UInt32: KernelOrigin] = [:]
+    for site in snapshot.sites { origins[site.id] = await capture.origin(of: site.id) }
+    let rankings = rankings(snapshot, query, origins)
     let slabsNow = SlabCounts.read()
     var details: [UInt32: KernelProfile.Detail] = [:]
     var sites: [Site] = []
     for entry in rankings.flatMap(\.ranking.entries) {
-      let site = await site(entry)
+      let origin = origins[entry.site.id]
+      let site = site(entry, origin)
       sites.append(site)
-      if let origin = await capture.origin(of: entry.site.id) {
+      if let origin {
         details[entry.site.id] = detail(origin, entry.site, site.frames, slabsNow)
       }
     }
@@ -41,13 +44,13 @@ extension KernelWatch {
   }
 
   /// What is to be shown, in its order: first the domains that have one sum, then each of the others.
-  private func rankings(_ snapshot: Snapshot, _ query: Query) async -> [(
-    domain: KernelDomain, ranking: Ranking
-  )] {
+  private func rankings(
+    _ snapshot: Snapshot, _ query: Query, _ origins: [UInt32: KernelOrigin]
+  ) -> [(domain: KernelDomain, ranking: Ranking)] {
     var sites: [KernelDomain: [SiteCounts]] = [.slab: []]
     for domain in options.apart { sites[domain] = [] }
     for site in snapshot.sites {
-      let domain = await capture.origin(of: site.id)?.domain ?? .slab
+      let domain = origins[site.id]?.domain ?? .slab
       sites[domain.isApart ? domain : .slab, default: []].append(site)
     }
     let growth = growth.growthBytesPerSecond()
@@ -62,9 +65,8 @@ extension KernelWatch {
     }
   }
 
-  private func site(_ entry: Ranking.Entry) async -> Site {
+  private func site(_ entry: Ranking.Entry, _ origin: KernelOrigin?) -> Site {
     let id = entry.site.id
-    let origin = await capture.origin(of: id)
     return Site(
       pid: origin?.pid ?? 0, outstandingBytes: entry.outstandingBytes,
       outstandingCount: entry.outstandingCount,
@@ -142,12 +144,12 @@ extension KernelWatch {
     _ details: [UInt32: KernelProfile.Detail]
   ) async -> HeapProfile {
     var shown = ShownSites(ranking)
-    shown.sites = sites.filter {
+    let (wanted, left) = sites.divided {
       options.wants($0.frames, cache: $0.ids.first.flatMap { details[$0]?.cache })
     }
+    shown.sites = wanted
     var summary = ViewSummary()
-    summary.filteredSites = sites.count - shown.sites.count
-    let left = sites.filter { !options.wants($0.frames, cache: $0.ids.first.flatMap { details[$0]?.cache }) }
+    summary.filteredSites = left.count
     summary.filteredBytes = left.reduce(0) { $0 &+ $1.outstandingBytes }
     summary.filteredCount = left.reduce(0) { $0 &+ $1.outstandingCount }
     let view = shown.apply(query.view, sort: query.sort, limit: nil)
@@ -164,7 +166,7 @@ extension KernelWatch {
       dripVersion: dripVersion,
       capture: CaptureInfo(
         startUnixNanoseconds: startUnixNanoseconds, seconds: snapshot.elapsedSeconds,
-        kernel: SystemFacts.read().kernelRelease, backend: capture.coverage.backend.title, ended: query.ended,
+        kernel: kernelRelease, backend: capture.coverage.backend.title, ended: query.ended,
         filters: query.filters + filters + query.view.descriptions, notes: await notes()),
       processes: processes, totals: ranking.totals, losses: losses, table: snapshot.table, sites: shown.sites,
       omittedSites: shown.omittedSites, omittedBytes: shown.omittedBytes, omittedCount: shown.omittedCount,

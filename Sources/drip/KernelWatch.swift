@@ -37,6 +37,7 @@ final class KernelWatch {
   /// Why the kernel's own detector could not be asked, though it is there.
   var kmemleakNote: String?
   let startUnixNanoseconds = unixNanoseconds()
+  let kernelRelease = SystemFacts.read().kernelRelease
   let processes: [Target]
 
   private init(
