@@ -152,7 +152,7 @@ static __noinline int site_of_frames(struct drip_scratch *s, const struct birth 
 /* Walks the kernel's stack. */
 static __noinline int site_of_kernel_stack(void *ctx, const struct birth *b)
 {
-	struct drip_scratch *s = scratch_claim();
+	struct drip_scratch *s = scratch_claim(0);
 	__u32 most = kernel_frames;
 	long bytes;
 
@@ -181,7 +181,7 @@ static __noinline int site_of_kernel_stack(void *ctx, const struct birth *b)
 static __noinline int site_of_new_caller(const struct birth *b, const struct drip_kernel_caller *key)
 {
 	struct drip_kernel_caller_state state = {};
-	struct drip_scratch *s = scratch_claim();
+	struct drip_scratch *s = scratch_claim(0);
 
 	if (!s) {
 		lose(DRIP_LOSS_SCRATCH_BUSY);

@@ -49,17 +49,20 @@ static __always_inline __u32 site_of_stack(struct drip_scratch *s, __u32 process
  * walk in. */
 static __always_inline struct drip_scratch *scratch_at_trap(struct pt_regs *ctx)
 {
-	struct drip_scratch *s = scratch_claim();
+	__u64 sp = PT_REGS_SP(ctx);
+	struct drip_scratch *s;
 
+	OPAQUE(sp);
+	s = scratch_claim(sp);
 	if (!s) {
 		lose(DRIP_LOSS_SCRATCH_BUSY);
 		return NULL;
 	}
 	s->start_pc = PT_REGS_IP(ctx);
-	s->start_sp = PT_REGS_SP(ctx);
+	s->start_sp = sp;
 	s->start_fp = PT_REGS_FP(ctx);
 	check_registers(s, ctx);
-	window_open(s, s->start_sp, 0);
+	window_open(s, sp, 0);
 	return s;
 }
 

@@ -54,9 +54,12 @@ const volatile __u32 max_frames = DRIP_FRAMES;
 static __always_inline int window_fill(struct drip_scratch *s, __u64 base, __u32 words)
 {
 	__u32 bytes = words * 8;
+	__u64 left = s->known_end - base;
 
+	if (left - 8 < bytes - 8)
+		bytes = left & ~7ULL;
 	s->window_base = base;
-	s->window_words = words;
+	s->window_words = bytes >> 3;
 	OPAQUE(bytes);
 	if (bytes < 8 || bytes > DRIP_WINDOW * 8)
 		return -1;
@@ -70,6 +73,7 @@ static __always_inline int window_fill(struct drip_scratch *s, __u64 base, __u32
 	if (bpf_probe_read_user(s->window, bytes, (void *)base))
 		return -1;
 	s->window_words = bytes >> 3;
+	s->known_end = base + bytes;
 	return 0;
 }
 
@@ -77,7 +81,12 @@ static __always_inline int window_fill(struct drip_scratch *s, __u64 base, __u32
  * verifier goes through it once. */
 __noinline int window_refill(struct drip_scratch *s, __u64 base)
 {
-	return s ? window_fill(s, base, PAGE_BYTES / 8) : -1;
+	if (!s)
+		return -1;
+	/* A line earlier where that copies quickly, and is of the same page, so that the block still ends with a page. */
+	if (copies_slowly(s->window_in_page, base) && (base & (PAGE_BYTES - 1)) >= DRIP_CACHE_LINE)
+		base -= DRIP_CACHE_LINE;
+	return window_fill(s, base, PAGE_BYTES / 8);
 }
 
 /* The first read of a stack: as far as the last walk on this CPU went, for one read is cheaper than two, and a short
@@ -131,7 +140,7 @@ static __always_inline int stack_peek(struct drip_scratch *s, __u64 address, __u
 	if (index >= s->window_words) {
 		if (window_refill(s, address))
 			return -1;
-		index = 0;
+		index = (address - s->window_base) >> 3;
 	}
 	OPAQUE(index);
 	if (index >= DRIP_WINDOW)

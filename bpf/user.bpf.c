@@ -391,6 +391,7 @@ int inside(struct pt_regs *ctx)
 	__u32 role = INNER(cookie, DRIP_INNER_ROLE, 2), edge = INNER(cookie, DRIP_INNER_EDGE, 2);
 	__u32 process = INNER(cookie, DRIP_INNER_PROCESS, 16), function = INNER(cookie, DRIP_INNER_FUNCTION, 8);
 	__u32 frame = INNER(cookie, DRIP_INNER_FRAME, 8);
+	__u64 sp = PT_REGS_SP(ctx);
 	struct drip_target *t = target_of(process);
 	struct drip_calls *calls;
 	struct drip_scratch *s;
@@ -411,7 +412,8 @@ int inside(struct pt_regs *ctx)
 	calls = calls_of(owner);
 	if (!calls)
 		return 0;
-	return_at = PT_REGS_SP(ctx) + frame * 8 - 8;
+	OPAQUE(sp);
+	return_at = sp + frame * 8 - 8;
 	if (role == DRIP_ROLE_LEAVE) {
 		slot = call_slot(calls, owner);
 		OPAQUE(slot);
@@ -423,13 +425,13 @@ int inside(struct pt_regs *ctx)
 		role = DRIP_ROLE_SETTLE;
 		call = NULL;
 	}
-	s = scratch_claim();
+	s = scratch_claim(sp);
 	if (!s) {
 		lose(DRIP_LOSS_INFLIGHT_FULL);
 		return 0;
 	}
 	/* A site that only remembers needs the stack no further than its own frame. */
-	if (window_open(s, PT_REGS_SP(ctx), frame)) {
+	if (window_open(s, sp, frame)) {
 		blind(calls, owner, role);
 		goto out;
 	}

@@ -90,12 +90,13 @@ enum {
 	DRIP_RULES = 16384,
 	DRIP_ROWS_PER_CHUNK = 1024,
 	DRIP_PC_CACHE = 4096,
-	DRIP_SCRATCH_PER_CPU = 4,
+	DRIP_SCRATCH_PER_CPU = 5, /* four, and one that another's window may be better than */
 	DRIP_FILES = 8192,         /* files with code that are found by their inode */
 	DRIP_PATH_BYTES = 256,
 	DRIP_BASES = 2048,         /* addresses at which libraries were loaded, for which it is known which */
 	DRIP_NEW_MODULES = 16,     /* modules told of for one dlopen; more only by looking */
 	DRIP_PAGE_BYTES = 4096,
+	DRIP_CACHE_LINE = 64,
 	DRIP_CHECK_PAGES = 9,      /* of a stack's copy: 32 KiB and what stands below in the first page */
 	DRIP_CHECK_MOST_PAGES = 65, /* of a larger one's: 256 KiB */
 	DRIP_KERNEL_FRAMES = 127,  /* as deep as the kernel walks its stacks unless told otherwise */
@@ -393,7 +394,8 @@ struct drip_scratch {
 	drip_u64 hidden_pc; /* the last one that a return probe had hidden */
 	drip_u64 window_base;
 	drip_u32 window_words;
-	drip_u32 end;
+	drip_u32 window_in_page; /* where the window itself lies */
+	drip_u64 known_end; /* of a stack: no read across it, which would fault, and that takes longer than the walk */
 	drip_u64 start_pc; /* where the walk began: return address, canonical frame address, frame pointer */
 	drip_u64 start_sp;
 	drip_u64 start_fp;
@@ -404,8 +406,10 @@ struct drip_scratch {
 	drip_u64 python_frame; /* the next one; once the walk is done, the first that found no room */
 	drip_u32 marked; /* frames that are Python's */
 	drip_u32 most;   /* frames, with these */
+	drip_u32 end;
 	drip_u32 reads; /* words that the walk depends on; DRIP_NOT_REMEMBERED: and it is not to be remembered */
 	drip_u32 extent; /* words above start_sp that these reach to */
+	drip_u32 changing; /* the list of mappings is not to be relied on: the kernel is asked instead */
 	drip_u64 read_word[DRIP_MEMO_WORDS + 8]; /* and room to fill the last eight up */
 	drip_u16 read_at[DRIP_MEMO_WORDS + 8]; /* in bytes above start_sp */
 	drip_u64 frame[DRIP_FRAMES];
@@ -413,7 +417,6 @@ struct drip_scratch {
 	drip_u64 behind[DRIP_WINDOW / 4]; /* never used: comparing need not check that it stays within the window */
 	drip_u64 saved[5]; /* for the self-check: the caller's rbx, r12 to r15 */
 	drip_u32 has_saved;
-	drip_u32 changing; /* the list of mappings is not to be relied on: the kernel is asked instead */
 };
 
 /* One stack for the self-check, a record of its ring buffer. */
@@ -576,6 +579,10 @@ enum {
 	DRIP_CHECK_STACK_AT = __builtin_offsetof(struct drip_check, stack),
 	DRIP_PROCESS_GENERATION_AT = __builtin_offsetof(struct drip_process, generation),
 };
+
+/* The windows of one CPU lie each at another place of its page (see copies_slowly). */
+#define DRIP_APART(n) (((n) * sizeof(struct drip_scratch) + DRIP_CACHE_LINE) % DRIP_PAGE_BYTES >= 2 * DRIP_CACHE_LINE)
+_Static_assert(DRIP_APART(1) && DRIP_APART(2) && DRIP_APART(3) && DRIP_APART(4), "windows apart");
 
 _Static_assert(sizeof(struct drip_bucket) == 128, "two cache lines");
 _Static_assert(sizeof(struct drip_object) == 16, "value of the overflow map");
