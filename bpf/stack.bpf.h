@@ -54,12 +54,9 @@ const volatile __u32 max_frames = DRIP_FRAMES;
 static __always_inline int window_fill(struct drip_scratch *s, __u64 base, __u32 words)
 {
 	__u32 bytes = words * 8;
-	__u64 left = s->known_end - base;
 
-	if (left - 8 < bytes - 8)
-		bytes = left & ~7ULL;
 	s->window_base = base;
-	s->window_words = bytes >> 3;
+	s->window_words = words;
 	OPAQUE(bytes);
 	if (bytes < 8 || bytes > DRIP_WINDOW * 8)
 		return -1;
@@ -81,12 +78,18 @@ static __always_inline int window_fill(struct drip_scratch *s, __u64 base, __u32
  * verifier goes through it once. */
 __noinline int window_refill(struct drip_scratch *s, __u64 base)
 {
+	__u32 words = PAGE_BYTES / 8;
+	__u64 left;
+
 	if (!s)
 		return -1;
 	/* A line earlier where that copies quickly, and is of the same page, so that the block still ends with a page. */
 	if (copies_slowly(s->window_in_page, base) && (base & (PAGE_BYTES - 1)) >= DRIP_CACHE_LINE)
 		base -= DRIP_CACHE_LINE;
-	return window_fill(s, base, PAGE_BYTES / 8);
+	left = (s->known_end - base) >> 3;
+	if (left && left < words)
+		words = left;
+	return window_fill(s, base, words);
 }
 
 /* The first read of a stack: as far as the last walk on this CPU went, for one read is cheaper than two, and a short
@@ -130,32 +133,37 @@ __noinline int note_read(struct drip_scratch *s, __u64 address, __u64 word)
 	return 0;
 }
 
-/* Reads one aligned word of the user's stack through the window. 0 on success. */
-static __always_inline int stack_peek(struct drip_scratch *s, __u64 address, __u64 *out)
+/* Reads one aligned word of the user's stack, that the walk depends on, through the window and into s->word. 0 on success.
+ * A function of its own: it is wanted in many places, none of which is a frame of the common kind. */
+__noinline int stack_note(struct drip_scratch *s, __u64 address)
 {
-	__u64 index = (address - s->window_base) >> 3;
+	__u64 index;
 
-	if (address & 7)
+	if (!s || address & 7)
 		return -1;
+	index = (address - s->window_base) >> 3;
 	if (index >= s->window_words) {
 		if (window_refill(s, address))
 			return -1;
 		index = (address - s->window_base) >> 3;
+		if (index >= s->window_words)
+			return -1;
 	}
 	OPAQUE(index);
 	if (index >= DRIP_WINDOW)
 		return -1;
-	*out = s->window[index];
+	s->word = s->window[index];
+	if (s->reads != DRIP_NOT_REMEMBERED)
+		note_read(s, address, s->word);
 	return 0;
 }
 
-/* The same for a word that the walk depends on. */
+/* The same into a variable. */
 static __always_inline int stack_word(struct drip_scratch *s, __u64 address, __u64 *out)
 {
-	if (stack_peek(s, address, out))
+	if (stack_note(s, address))
 		return -1;
-	if (s->reads != DRIP_NOT_REMEMBERED)
-		note_read(s, address, *out);
+	*out = s->word;
 	return 0;
 }
 

@@ -90,7 +90,7 @@ enum {
 	DRIP_RULES = 16384,
 	DRIP_ROWS_PER_CHUNK = 1024,
 	DRIP_PC_CACHE = 4096,
-	DRIP_SCRATCH_PER_CPU = 5, /* four, and one that another's window may be better than */
+	DRIP_SCRATCH_PER_CPU = 5, /* four, and one that another is better than (see copies_slowly) */
 	DRIP_FILES = 8192,         /* files with code that are found by their inode */
 	DRIP_PATH_BYTES = 256,
 	DRIP_BASES = 2048,         /* addresses at which libraries were loaded, for which it is known which */
@@ -395,6 +395,7 @@ struct drip_scratch {
 	drip_u64 window_base;
 	drip_u32 window_words;
 	drip_u32 window_in_page; /* where the window itself lies */
+	drip_u64 word; /* of the stack, the one read last */
 	drip_u64 known_end; /* of a stack: no read across it, which would fault, and that takes longer than the walk */
 	drip_u64 start_pc; /* where the walk began: return address, canonical frame address, frame pointer */
 	drip_u64 start_sp;
