@@ -13,6 +13,7 @@ CASES = [
     ("pair-13", "malloc(64) + free, 13 calls deep", "ns a pair", "pair {n} 64 13"),
     ("pair-29", "malloc(64) + free, 29 calls deep", "ns a pair", "pair {n} 64 29"),
     ("pair-61", "malloc(64) + free, 61 calls deep", "ns a pair", "pair {n} 64 61"),
+    ("places-61", "the same 61 calls deep, at the slowest of 256 places in a page", "ns a pair", "places {n} 64 61"),
     ("rand-100k", "malloc(16–527) + free of a random one of 100,000 live", "ns a pair", "rand {n} 100000"),
     ("calloc-2", "calloc(64) + free, 2 calls deep", "ns a pair", "calloc {n} 64 2"),
     ("realloc-2", "realloc between 64 and 65 bytes, 2 calls deep", "ns a call", "realloc {n} 64 2"),

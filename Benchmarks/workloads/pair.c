@@ -2,7 +2,9 @@
  *
  *   pair N SIZE DEPTH     N times malloc(SIZE) and free, DEPTH calls deep         → ns per pair
  *   wide N SIZE DEPTH     the same from a new one of 4^DEPTH stacks each time     → ns per pair
- *   calloc N SIZE DEPTH   the same with calloc                                    → ns per pair
+ *   places N SIZE DEPTH   pair at each of the 256 places in a page where a stack can be, 4 times;
+ *                         the least of a place, the most of all places            → ns per pair
+ *   calloc N SIZE DEPTH   pair with calloc                                        → ns per pair
  *   realloc N SIZE DEPTH  N times realloc of one block between SIZE and SIZE + 1  → ns per call
  *   rand N LIVE           N times free and malloc of a random one of LIVE blocks  → ns per pair
  *   keep N SIZE DEPTH     N blocks that stay, allocated DEPTH calls deep          → N
@@ -10,6 +12,7 @@
  *   drop                  frees what rand, keep and spread hold                   → 0
  *
  * Ends at the end of input. */
+#include <alloca.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -182,6 +185,33 @@ static __attribute__((noinline)) double descend(long depth, loop *body, long n, 
 	return result;
 }
 
+static __attribute__((noinline)) double place(long offset, long n, long size, long depth)
+{
+	volatile char *room = alloca(offset + 16);
+
+	room[0] = 1;
+	return descend(depth, pair_loop, n, size);
+}
+
+static double slowest_place(long n, long size, long depth)
+{
+	enum { page = 4096, alignment = 16, tries = 4 };
+	long calls = n / (page / alignment * tries) + 20;
+	double most = 0;
+
+	for (long offset = 0; offset < page; offset += alignment) {
+		double least = place(offset, calls, size, depth);
+
+		for (int i = 1; i < tries; i++) {
+			double again = place(offset, calls, size, depth);
+
+			least = again < least ? again : least;
+		}
+		most = least > most ? least : most;
+	}
+	return most;
+}
+
 static double spread(long n, long size, long sites)
 {
 	long left = n;
@@ -201,6 +231,8 @@ static double run(const char *command, long n, long size, long third)
 		return descend(third, pair_loop, n, size);
 	if (!strcmp(command, "wide"))
 		return wide_loop(n, size, third);
+	if (!strcmp(command, "places"))
+		return slowest_place(n, size, third);
 	if (!strcmp(command, "calloc"))
 		return descend(third, calloc_loop, n, size);
 	if (!strcmp(command, "realloc"))
