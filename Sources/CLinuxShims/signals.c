@@ -9,6 +9,7 @@
 
 static const int termination[] = {SIGINT, SIGTERM, SIGHUP};
 static int pipe_ends[2] = {-1, -1};
+static volatile sig_atomic_t is_noted;
 
 static void note_signal(int signal)
 {
@@ -17,16 +18,17 @@ static void note_signal(int signal)
 
 	(void)written;
 	(void)signal;
+	is_noted = 1;
 	errno = saved;
 }
 
-static void set_handler(void (*handler)(int))
+static void set_handler(void (*handler)(int), int flags)
 {
 	struct sigaction action;
 
 	memset(&action, 0, sizeof(action));
 	action.sa_handler = handler;
-	action.sa_flags = SA_RESTART;
+	action.sa_flags = SA_RESTART | flags;
 	for (size_t i = 0; i < sizeof(termination) / sizeof(termination[0]); i++)
 		sigaction(termination[i], &action, NULL);
 }
@@ -35,11 +37,15 @@ int clinux_catch_termination(void)
 {
 	if (pipe_ends[0] < 0 && pipe2(pipe_ends, O_CLOEXEC | O_NONBLOCK))
 		return -errno;
-	set_handler(note_signal);
+	set_handler(note_signal, 0);
 	return pipe_ends[0];
 }
 
 void clinux_release_termination(void)
 {
-	set_handler(SIG_DFL);
+	/* Of one that has come, the next kills. Where none has, the first only ends a watch that has just ended. */
+	if (is_noted)
+		set_handler(SIG_DFL, 0);
+	else
+		set_handler(note_signal, SA_RESETHAND);
 }

@@ -21,7 +21,8 @@ public struct Waiter: ~Copyable {
   /// kill drip with its probes in place.
   public static func catchSignals() { _ = clinux_catch_termination() }
 
-  /// Lets a further SIGINT kill drip, once its result is being written.
+  /// Lets a second SIGINT kill drip, once its result is being written. The first, which may come a moment after a
+  /// watch has ended by itself, must not cost the result.
   public static func releaseSignals() { clinux_release_termination() }
 
   public init(_ processes: [TargetProcess] = []) {

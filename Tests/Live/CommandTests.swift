@@ -17,6 +17,33 @@ struct CommandTests {
     return drip.finish()
   }
 
+  @Test(
+    "a signal that comes when the time is just over does not cost the result; a second one ends the writing")
+  func signalWhileWriting() throws {
+    for signals in 1...2 {
+      let program = try Child(DripBinary.workload("manysites"), ["4000"])
+      try #require(program.waitForLine { $0 == "READY" } != nil)
+      let drip = try DripBinary.attach(["dump", "-p", "\(program.pid)", "--duration", "3s", "-n", "4000"])
+      program.send("GO")
+      // More than the pipe holds, so that drip still writes.
+      try #require(drip.line()?.hasPrefix("drip ") == true)
+      drip.signal(SIGINT)
+      if signals == 2 {
+        try eventually("the first one has arrived") {
+          let status = try String(contentsOfFile: "/proc/\(drip.pid)/status", encoding: .utf8)
+          let caught = status.split(separator: "\n").first { $0.hasPrefix("SigCgt:") }?.split(separator: "\t")
+            .last
+          return try #require(UInt64(caught ?? "", radix: 16)) & 1 << (UInt64(SIGINT) - 1) == 0
+        }
+        drip.signal(SIGINT)
+      }
+      let result = drip.finish()
+      #expect(result.status == (signals == 1 ? 0 : -SIGINT))
+      #expect(result.output.contains("losses") == (signals == 1), "the last of its lines")
+      program.send("END")
+    }
+  }
+
   @Test("SIGINT ends the watch and prints the result", arguments: [SIGINT, SIGTERM])
   func interrupted(signal: Int32) throws {
     let program = try Child(DripBinary.workload("one_site"), ["50", "1000"])
