@@ -1,11 +1,13 @@
 public import Profile
 
 /// Which callers of the kernel's allocators deserve a walk of their stacks: those that keep growing. Pure; bounded by the
-/// number of sites.
+/// number of sites. A caller whose objects come and go returns to its floor, and begins anew; what leaks leaves it for good.
 public struct ArmingPolicy: Sendable {
   private struct Course: Sendable {
     var last: UInt64
-    /// Looks at which more was outstanding than at the one before.
+    /// The least that was outstanding since the rises are counted.
+    var floor: UInt64
+    /// Looks at which more was outstanding than at the one before, since it last was no more than the floor.
     var rises = 0
   }
 
@@ -24,10 +26,14 @@ public struct ArmingPolicy: Sendable {
       let now = site.outstandingCount
       guard var course = courses[site.id] else {
         // What is there at the first look was born since the start, too.
-        courses[site.id] = Course(last: now, rises: now > 0 ? 1 : 0)
+        courses[site.id] = Course(last: now, floor: now, rises: now > 0 ? 1 : 0)
         continue
       }
       if now > course.last { course.rises += 1 }
+      if now < course.floor || now == course.floor && now < course.last {
+        course.floor = now
+        course.rises = 0
+      }
       course.last = now
       courses[site.id] = course
       if course.rises >= Self.rises, now >= Self.objects || site.outstandingBytes >= Self.bytes {

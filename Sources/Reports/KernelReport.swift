@@ -8,15 +8,16 @@ public enum KernelReport {
     _ kernel: KernelProfile, by grouping: KernelGrouping, options: TextOptions = TextOptions(),
     judged: SiteJudgements = SiteJudgements(), rows: Int? = nil
   ) -> String {
+    let hearsAllFrees = kernel.coverage.unheardFrees.isEmpty
     guard grouping != .stack else {
       return TextReport.render(
-        kernel.profile, options, judged, totals: kernel.totals, facts: { kernel.detail($0).map(facts) ?? [] }
-      ) + apart(kernel)
+        kernel.profile, options, judged, totals: kernel.totals, facts: { kernel.detail($0).map(facts) ?? [] },
+        hearsAllFrees: hearsAllFrees) + apart(kernel)
     }
     let style = Style(color: options.color)
     let lines =
       [TextReport.header(kernel.profile), ""] + table(kernel, grouping, style, rows: rows) + [""]
-      + TextFooter.render(kernel.profile, style)
+      + TextFooter.render(kernel.profile, style, hearsAllFrees: hearsAllFrees)
     return lines.joined(separator: "\n") + "\n" + apart(kernel)
   }
 

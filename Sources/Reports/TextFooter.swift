@@ -2,7 +2,8 @@ import Profile
 
 /// The end of the text report: sums, what is not shown, tables, losses, facts.
 enum TextFooter {
-  static func render(_ profile: HeapProfile, _ style: Style) -> [String] {
+  /// - Parameter hearsAllFrees: whether the counts are exact where nothing was lost.
+  static func render(_ profile: HeapProfile, _ style: Style, hearsAllFrees: Bool = true) -> [String] {
     let totals = profile.totals
     var lines = [
       row(
@@ -40,18 +41,25 @@ enum TextFooter {
           + ", \(Quantities.count(table.sites)) of \(Quantities.count(table.siteCapacity)) stacks"))
     lines.append(row("stacks", profile.stacks.summary))
     if let checks = profile.checks { lines.append(row("checks", checks.summary)) }
-    return lines + losses(profile.losses, style)
+    return lines + losses(profile.losses, style, hearsAllFrees)
       + profile.capture.notes.map { row("note", PlainText.clean($0)) }
   }
 
   /// What makes the counts wrong first; facts that a reader needs to judge them apart from it.
-  private static func losses(_ losses: Losses, _ style: Style) -> [String] {
+  private static func losses(_ losses: Losses, _ style: Style, _ hearsAllFrees: Bool) -> [String] {
     let grave = losses.occurred.filter(\.kind.affectsCounts)
     let facts = losses.occurred.filter { !$0.kind.affectsCounts }
     var lines = grave.map {
       style.bold(row("losses", "\(Quantities.count($0.count)) \($0.kind.explanation)"))
     }
-    if grave.isEmpty { lines.append(row("losses", "none: the counts are exact")) }
+    if grave.isEmpty {
+      lines.append(
+        row(
+          "losses",
+          hearsAllFrees
+            ? "none: the counts are exact"
+            : "none of what was told; the notes name frees that this kernel does not tell of"))
+    }
     lines += facts.map { row("note", "\(Quantities.count($0.count)) \($0.kind.explanation)") }
     return lines
   }

@@ -30,9 +30,10 @@ public enum TextReport {
   }
 
   /// `totals`: the sums that a site is a part of. `facts`: lines about it that stand below its heading.
+  /// `hearsAllFrees`: whether the counts are exact where nothing was lost.
   static func render(
     _ profile: HeapProfile, _ options: TextOptions, _ judged: SiteJudgements, totals: (Site) -> Totals,
-    facts more: (Site) -> [String]
+    facts more: (Site) -> [String], hearsAllFrees: Bool = true
   ) -> String {
     let style = Style(color: options.color)
     var lines = [header(profile)]
@@ -52,7 +53,7 @@ public enum TextReport {
     }
     if profile.sites.isEmpty, profile.hasHeap { lines += [nothing(profile), ""] }
     if let mapped = profile.mapped { lines += self.mapped(mapped, options, style) }
-    lines += TextFooter.render(profile, style)
+    lines += TextFooter.render(profile, style, hearsAllFrees: hearsAllFrees)
     return lines.joined(separator: "\n") + "\n"
   }
 

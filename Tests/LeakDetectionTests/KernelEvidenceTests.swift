@@ -130,6 +130,12 @@ struct KernelEvidenceTests {
     #expect(policy.add(snapshot([1: 20, 2: 100, 3: 10, 4: 2])).isEmpty)
     #expect(policy.add(snapshot([1: 30, 2: 100, 3: 20, 4: 3])) == [1])
     #expect(policy.add(snapshot([1: 40, 2: 100, 3: 10, 4: 3])) == [1])
+    // However long it is watched, what comes and goes is not armed; what leaks among it is.
+    for look in 0..<100 as Range<UInt64> {
+      let swing: UInt64 = look % 2 == 0 ? 100 : 130 + look % 7
+      let armed = policy.add(snapshot([6: swing, 7: swing + 10 * look]))
+      #expect(armed.allSatisfy { $0 == 7 } && (look < 9 || armed == [7]), "\(armed) at look \(look)")
+    }
     // Few objects, but large ones.
     var large = ArmingPolicy()
     for count in [1, 2] as [UInt64] { #expect(large.add(snapshot([5: count], bytes: 4000)).isEmpty) }

@@ -54,6 +54,11 @@ struct KernelReportTests {
     #expect(text.contains("caller only (--stacks always takes every stack)"))
     #expect(text.contains("no leak by itself: the kernel shrinks it"))
     #expect(text.contains("newque  kernel"))
+    // Counts are not exact where some frees are not told.
+    #expect(!text.contains("exact") && !KernelReport.render(Self.sample, by: .cache).contains("exact"))
+    var whole = Self.sample
+    whole.coverage.unheardFrees = []
+    #expect(KernelReport.render(whole, by: .stack).contains("none: the counts are exact"))
   }
 
   @Test("by cache: the kernel's own count beside drip's")
