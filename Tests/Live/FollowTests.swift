@@ -57,6 +57,36 @@ struct FollowTests {
     #expect(program.finish().status == 0)
   }
 
+  @Test(
+    "three hundred threads that fork and take real-time signals while they are followed: no signal is lost")
+  func crowd() throws {
+    let program = try Child(DripBinary.workload("crowd"), ["300", "20"])
+    try #require(program.line() == "READY")
+    let drip = try DripBinary.attach([
+      "dump", "--follow", "-p", "\(program.pid)", "--duration", "120s", "--format", "json",
+    ])
+    program.send("GO")
+    let said = try #require(program.waitForLine { $0.hasPrefix("DONE") || $0.hasSuffix("failed") })
+    #expect(said == "DONE 3000 \(300 * 55) 0", "taken, the sum of what they carried, out of order")
+    drip.signal(SIGINT)
+    let result = drip.finish()
+    try #require(result.status == 0, "\(result.errors)")
+    let dump = try DumpJSON.parse(result.output)
+    let seen = tally(dump)
+    #expect(dump.losses["total"] == 0, "\(dump.losses)")
+    #expect(seen["site_thread"] == Tally(allocs: 3000, frees: 0, bytes: 300_000, processes: [program.pid]))
+    let child = try #require(seen["site_child"])
+    #expect(child.allocs == 400 && child.frees == 100 && child.bytes == 80_000 && child.processes.count == 20)
+    let threads = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(program.pid)/task")
+    #expect(!threads.isEmpty)
+    for thread in threads {
+      let status = try? String(contentsOfFile: "/proc/\(program.pid)/task/\(thread)/status", encoding: .utf8)
+      #expect(status?.contains("TracerPid:\t0") ?? true, "thread \(thread) is traced still")
+    }
+    program.send("END")
+    #expect(program.finish().status == 0)
+  }
+
   @Test("a process that does nothing but execute one program after the other is not lost between two of them")
   func execChain() throws {
     let script = FileManager.default.temporaryDirectory.appendingPathComponent("drip-chain-\(getpid()).sh")
@@ -221,44 +251,67 @@ struct FollowTests {
     #expect(none.status == 3 && none.errors.contains("no process is named no_such_name"), "\(none)")
   }
 
-  @Test("a program in a container with a libc of its own", arguments: ["one_site", "truth_musl"])
-  func container(program: String) throws {
-    let root = try ContainerRoot(program: DripBinary.workload(program))
-    let arguments = program == "one_site" ? ["50", "1000"] : ["1", "20000", "2"]
-    let shell = try Child(
+  @Test("a container's programs with two libcs of their own, counted and named from outside to the last byte")
+  func container() throws {
+    let workloads = ["truth_portable", "truth_musl"]
+    let root = try ContainerRoot(programs: workloads.map(DripBinary.workload))
+    let first = try Child(
       "/usr/bin/unshare",
-      ["--mount", "--pid", "--fork", "/usr/sbin/chroot", root.path, "/program"] + arguments)
-    try #require(shell.waitForLine { $0 == "READY" } != nil)
-    let children = try String(
-      contentsOfFile: "/proc/\(shell.pid)/task/\(shell.pid)/children", encoding: .utf8)
-    let pid = try #require(children.split(separator: " ").first.flatMap { Int32($0) })
+      ["--mount", "--pid", "--fork", "/usr/sbin/chroot", root.path, "/truth_portable", "1", "20000", "2"])
+    try #require(first.waitForLine { $0 == "READY" } != nil)
+    let inside = try #require(try Self.children(of: first.pid).first)
+    let enter = ["--target", "\(inside)", "--mount", "--pid", "/usr/sbin/chroot", root.path]
+    let second = try Child("/usr/bin/nsenter", enter + ["/truth_musl", "1", "20000", "2"])
+    // The same files as the first one's: they are attached once, and nothing is counted twice.
+    let third = try Child("/usr/bin/nsenter", enter + ["/truth_portable", "1", "10000", "1"])
+    let programs = [first, second, third]
+    for program in programs.dropFirst() { try #require(program.waitForLine { $0 == "READY" } != nil) }
     let drip = try DripBinary.attach([
-      "dump", "--container", "\(pid)", "--duration", "120s", "--format", "json",
+      "dump", "--container", "\(inside)", "--duration", "120s", "--format", "json",
     ])
-    shell.send("GO")
-    try #require(shell.waitForLine { $0.hasPrefix("DONE") || $0.hasPrefix("TOTAL") } != nil)
+    let truths = try programs.map { program in
+      program.send("GO")
+      return try TruthRun.truth(of: program)
+    }
     drip.signal(SIGINT)
     let result = drip.finish()
     try #require(result.status == 0, "\(result.errors)")
     let dump = try DumpJSON.parse(result.output)
     #expect(dump.losses["total"] == 0, "\(dump.losses)")
-    #expect(dump.totals.allocs >= 50)
+    for (program, truth) in zip(programs, truths) {
+      let pid = try #require(try Self.children(of: program.pid).first)
+      let seen = TruthRun.seen(dump.sites.filter { $0.pid == pid }, truth)
+      for (name, expected) in truth where expected.allocs > 0 {
+        #expect(seen[name] == expected, "\(name) of process \(pid)")
+      }
+      #expect(seen[TruthRun.elsewhere] == nil)
+    }
     let modules = Set(dump.sites.flatMap(\.frames).compactMap(\.module))
-    #expect(modules.contains { $0.hasPrefix(root.path) || $0 == "/program" }, "\(modules)")
-    let names = dump.sites.flatMap(\.frames).compactMap(\.function)
-    #expect(names.contains { $0 == "allocate_here" || $0.hasPrefix("site_") }, "named from outside")
-    shell.send("END")
+    #expect(
+      modules.isSuperset(of: workloads.map { root.path + "/" + $0 })
+        || modules.isSuperset(of: workloads.map { "/" + $0 }), "\(modules)")
+    for program in programs { program.send("END") }
+  }
+
+  private static func children(of pid: pid_t) throws -> [pid_t] {
+    let list = try String(contentsOfFile: "/proc/\(pid)/task/\(pid)/children", encoding: .utf8)
+    return list.split(separator: " ").compactMap { pid_t($0) }
   }
 }
 
-/// A root directory with a program and copies of what it is linked to: other files than the host's.
+/// A root directory with programs and copies of what they are linked to: other files than the host's.
 final class ContainerRoot {
   let path: String
 
-  init(program: String) throws {
+  init(programs: [String]) throws {
     path = FileManager.default.temporaryDirectory.appending(path: "drip-root-\(UUID().uuidString)").path
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    try FileManager.default.copyItem(atPath: program, toPath: path + "/program")
+    for program in programs { try add(program) }
+  }
+
+  private func add(_ program: String) throws {
+    try FileManager.default.copyItem(
+      atPath: program, toPath: path + "/" + (program as NSString).lastPathComponent)
     let linked = try run("/usr/bin/ldd", [program]).output
     var files = Set(linked.split(whereSeparator: { " \n\t".contains($0) }).map(String.init))
     files = files.filter { $0.hasPrefix("/") && !$0.hasSuffix(":") }

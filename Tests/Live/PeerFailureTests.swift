@@ -11,7 +11,7 @@ struct PeerFailureTests {
     let program = try Child(DripBinary.workload(workload), arguments)
     try #require(program.waitForLine { $0 == "READY" } != nil)
     let drip = try DripBinary.attach(
-      ["dump", "-p", "\(program.pid)", "--duration", "300s", "--format", "json"] + extra)
+      ["dump", "-p", "\(program.pid)", "--duration", "900s", "--format", "json"] + extra)
     for answer in answers {
       program.send("GO")
       try #require(program.waitForLine { $0.hasPrefix(answer) } != nil)
@@ -38,6 +38,16 @@ struct PeerFailureTests {
     #expect(dump.totals.outstanding_count == 0 && dump.totals.outstanding_bytes == 0)
     #expect(dump.totals.allocs == dump.totals.frees)
     #expect(dump.totals.allocs + (dump.losses["table_full"] ?? 0) == 1_500_000)
+  }
+
+  @Test(
+    "17 million objects at one site, with a table for them: all counted",
+    .enabled(if: ProcessInfo.processInfo.physicalMemory >= 6 << 30, "needs 6 GiB of memory"))
+  func seventeenMillion() throws {
+    let dump = try watch("one_site", ["17000000", "16"], drip: ["--max-live", "17000000"])
+    #expect(dump.totals.outstanding_count == 17_000_000 && dump.totals.allocs == 17_000_000)
+    #expect(dump.totals.outstanding_bytes == 17_000_000 * 16)
+    #expect(dump.losses["total"] == 0, "\(dump.losses)")
   }
 
   @Test(

@@ -38,6 +38,18 @@ struct TruthRun {
     let drip = try DripBinary.attach(
       ["dump", "-p", "\(child.pid)", "--duration", "120s", "--format", "json"] + extra)
     child.send("GO")
+    truth = try Self.truth(of: child)
+    drip.signal(SIGINT)
+    let result = drip.finish()
+    #expect(result.status == 0, "\(workload): \(result.errors)")
+    child.send("END")
+    dump = try DumpJSON.parse(result.output)
+    seen = Self.seen(dump.sites, truth)
+  }
+
+  /// What a workload says of its sites, once it has worked.
+  static func truth(of child: Child) throws -> [String: Truth] {
+    var truth: [String: Truth] = [:]
     while let line = child.line() {
       let words = line.split(separator: " ")
       if words.first == "SITE", words.count >= 6, let allocs = UInt64(words[2]), let frees = UInt64(words[3]),
@@ -48,23 +60,25 @@ struct TruthRun {
       }
       if words.first == "TOTAL" { break }
     }
-    drip.signal(SIGINT)
-    let result = drip.finish()
-    #expect(result.status == 0, "\(workload): \(result.errors)")
-    child.send("END")
-    try #require(!truth.isEmpty, "\(workload) ended without its truth: \(child.finish().errors)")
+    try #require(!truth.isEmpty, "a workload ended without its truth: \(child.finish().errors)")
+    return truth
+  }
 
-    dump = try DumpJSON.parse(result.output)
-    for site in dump.sites {
-      let name = site.frames.lazy.compactMap(\.function).compactMap(name).first ?? Self.elsewhere
+  /// What drip's sites add up to under these names.
+  static func seen(_ sites: [DumpJSON.Site], _ truth: [String: Truth]) -> [String: Truth] {
+    var seen: [String: Truth] = [:]
+    for site in sites {
+      let name =
+        site.frames.lazy.compactMap(\.function).compactMap { Self.name(of: $0, truth) }.first ?? elsewhere
       seen[name, default: Truth()].allocs += site.allocs
       seen[name, default: Truth()].frees += site.frees
       seen[name, default: Truth()].allocatedBytes += site.allocated_bytes
       seen[name, default: Truth()].outstandingBytes += site.outstanding_bytes
     }
+    return seen
   }
 
-  private func name(of function: String) -> String? {
+  private static func name(of function: String, _ truth: [String: Truth]) -> String? {
     if truth[function] != nil { return function }
     let words = function.split { !$0.isLetter && !$0.isNumber && $0 != "_" }.map(String.init)
     return words.first { truth[$0] != nil } ?? truth.keys.first { function.hasSuffix($0) }
