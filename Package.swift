@@ -80,7 +80,7 @@ let package = Package(
       name: "drip",
       dependencies: [
         "Capture", "Symbolication", "LeakDetection", "PointerScan", "Reports", "Processes", "Probes",
-        "Binaries", "Libbpf", "Store", "Trends",
+        "Binaries", "Libbpf", "Store", "Trends", "Governor",
         "Profile", argumentParser,
       ],
       swiftSettings: house),

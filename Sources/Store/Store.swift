@@ -58,7 +58,8 @@ public final class Store {
     try db.execute(sql: "PRAGMA cache_size = -2000")
   }
 
-  /// Notes that a run begins. Times are milliseconds since 1970.
+  /// Notes that a run begins. Times are milliseconds since 1970. What grew when an earlier run was killed is closed: nobody
+  /// knows how it went on.
   public func begin(
     time: Int64, drip: String, kernel: String, intervalSeconds: Double
   ) throws(StoreError) {
@@ -69,7 +70,9 @@ public final class Store {
           INSERT INTO runs (boot, drip, kernel, pid, started_ms, seen_ms, interval_seconds) VALUES (?, ?, ?, ?, ?, ?, ?)
           """,
         arguments: [boot, drip, kernel, Int64(getpid()), time, time, intervalSeconds])
-      return db.lastInsertedRowID
+      let run = db.lastInsertedRowID
+      try Self.closeGrowths(db)
+      return run
     }
   }
 
@@ -80,7 +83,13 @@ public final class Store {
       try db.execute(
         sql: "UPDATE runs SET ended_ms = ?, seen_ms = ?, ended = ? WHERE id = ?",
         arguments: [time, time, reason, run])
+      try Self.closeGrowths(db)
     }
+  }
+
+  private static func closeGrowths(_ db: Database) throws {
+    try db.execute(
+      sql: "UPDATE growths SET ended_ms = seen_ms, ended = 'drip ended' WHERE ended_ms IS NULL")
   }
 
   /// Writes all that is known of one interval, or nothing of it.

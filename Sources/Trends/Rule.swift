@@ -4,8 +4,8 @@
 /// 1. nearly all pairs of them rise: Kendall's tau is at least 0.7, on the finest level 0.85. Of 16 buckets of mere noise
 ///    that is 3.8 and 4.6 standard deviations (`Slope`), and there are several thousand looks a day at each process;
 /// 2. the lowest of the last third is above the highest of the first third;
-/// 3. from the first third's minimum to the second's and on to the last one's are two steps up, and the later one is at
-///    least half of the earlier: what levels off, as after a start, is no growth;
+/// 3. from the minimum of the first third of the time to the second's and on to the last one's are two steps up, and the
+///    rate of the later one is at least half of the earlier one's: what levels off, as after a start, is no growth;
 /// 4. the rate makes at least `share` of what the process holds over the time of the buckets, and at least `least`
 ///    bytes: four times as much on the finest level, where two minutes must do.
 ///
@@ -29,16 +29,39 @@ public struct Rule: Sendable, Hashable {
     guard marks.count >= Self.buckets, let first = marks.first, let last = marks.last else { return nil }
     // Most processes rest: they are told by this.
     guard last.pages > first.pages else { return nil }
-    let third = marks.count / 3
-    let thirds = [marks.prefix(third), marks.dropFirst(third).dropLast(third), marks.suffix(third)]
-    let lows = thirds.map { $0.reduce(Double.infinity) { min($0, $1.bytes) } }
-    let steps = (lows[1] - lows[0], lows[2] - lows[1])
-    guard steps.0 > 0, steps.1 > 0, steps.1 >= steps.0 / 2 else { return nil }
-    guard isGoing || lows[2] > thirds[0].reduce(0, { max($0, $1.bytes) }) else { return nil }
+    guard isRising(marks, from: first, to: last, isGoing: isGoing) else { return nil }
     guard let slope = Slope(marks), slope.tau >= (isGoing ? 0.5 : level == 0 ? 0.85 : 0.7) else { return nil }
     let rise = slope.bytesPerSecond * Double(last.seconds - first.seconds)
     let scale = (isGoing ? 0.25 : 1.0) * (level == 0 ? 4 : 1)
     return rise >= max(least, share * first.bytes) * scale ? slope : nil
+  }
+
+  /// The second and third of the conditions. Thirds are of the time, not of the buckets' number: looks may have been left
+  /// out, and if they were for a third of the time nothing speaks for a new growth or against one that goes on.
+  private func isRising(
+    _ marks: ArraySlice<LowWaterMarks.Mark>, from first: LowWaterMarks.Mark, to last: LowWaterMarks.Mark,
+    isGoing: Bool
+  ) -> Bool {
+    let length = (last.seconds - first.seconds) / 3
+    guard length > 0 else { return false }
+    var lows: [LowWaterMarks.Mark?] = [nil, nil, nil]
+    var highest = 0.0
+    for mark in marks {
+      let third = min(max(Int((mark.seconds - first.seconds) / length), 0), 2)
+      if mark.pages < lows[third]?.pages ?? .max { lows[third] = mark }
+      if third == 0 { highest = max(highest, mark.bytes) }
+    }
+    guard let low = lows[0], let middle = lows[1], let late = lows[2] else { return isGoing }
+    guard middle.pages > low.pages, late.pages > middle.pages else { return false }
+    let steps = (middle.seconds - low.seconds, late.seconds - middle.seconds)
+    // Lows that stand nearly side by side are no measure of a rate.
+    if steps.0 >= length / 2, steps.1 >= length / 2 {
+      let rates = (
+        (middle.bytes - low.bytes) / Double(steps.0), (late.bytes - middle.bytes) / Double(steps.1)
+      )
+      guard rates.1 >= rates.0 / 2 else { return false }
+    }
+    return isGoing || late.bytes > highest
   }
 }
 

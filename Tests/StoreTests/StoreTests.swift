@@ -63,6 +63,32 @@ struct StoreTests {
     #expect(run.ended == 5000 && run.reason == "interrupted")
   }
 
+  @Test("what grew when a run ended, or was killed, is closed; what had ended before says why as it did")
+  func closing() throws {
+    let scratch = Scratch()
+    var done = growth(2)
+    (done.ended, done.reason) = (9000, "exited")
+    do {
+      let store = try scratch.open()
+      var record = interval(2000, [process(1), process(2)])
+      record.growths = [growth(1), done]
+      try store.add(record)
+    }
+    let store = try scratch.open()
+    func ends() throws -> [String?] {
+      try StoreReader.open(path: scratch.path).report(most: 9, sites: 1).growing
+        .sorted { ($0.process.identity.pid, $0.growth.since) < ($1.process.identity.pid, $1.growth.since) }
+        .map(\.growth.reason)
+    }
+    #expect(try ends() == ["drip ended", "exited"])
+    var record = interval(3000, [process(1)])
+    record.growths = [growth(1, since: 2500)]
+    try store.add(record)
+    #expect(try ends() == ["drip ended", nil, "exited"])
+    try store.end(time: 4000, reason: "interrupted")
+    #expect(try ends() == ["drip ended", "drip ended", "exited"])
+  }
+
   @Test("stacks of one snapshot that are the same are added up")
   func merging() throws {
     let scratch = Scratch()

@@ -113,6 +113,19 @@ struct TrendTests {
     #expect(result.began[1] > 2400)
   }
 
+  @Test("looks that were left out do not look like a jump that levels off", arguments: 6..<30, [4, 10, 50])
+  func gap(step: Int, length: Int) {
+    var trend = Trend(seconds: 0)
+    var ended = 0
+    for look in 0..<120 where !(step..<step + length).contains(look) {
+      let second = Double(look) * 10
+      if case .ended = trend.add(seconds: second, bytes: UInt64(20 * mebibyte + second * mebibyte), Rule()) {
+        ended += 1
+      }
+    }
+    #expect(trend.growth != nil && ended == 0)
+  }
+
   @Test("growth below the floors is none")
   func floors() {
     #expect(run(minutes: 11) { 10 * mebibyte + $0 * 1000 }.began.isEmpty)

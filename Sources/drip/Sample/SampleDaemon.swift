@@ -10,6 +10,8 @@ final class SampleDaemon {
   private let retention: Retention
   private let watch = SampleWatch()
   private var store: SampleStore
+  /// Nil if no process is to be attached to.
+  private let suspects: SuspectWatch?
   private var log = SampleLog()
   private var calendar = SteadyCalendar()
   private let start = monotonicSeconds()
@@ -22,8 +24,9 @@ final class SampleDaemon {
   private static let cleanUpEvery = 600.0
   private static let statusEvery = 3600.0
 
-  init(store: Store, interval: Double, retention: Retention) {
+  init(store: Store, interval: Double, retention: Retention, suspects: SuspectWatch.Options?) throws {
     self.store = SampleStore(store)
+    self.suspects = try suspects.map { try SuspectWatch($0) }
     self.interval = interval
     self.retention = retention
     nextStatus = start + Self.statusEvery
@@ -31,7 +34,7 @@ final class SampleDaemon {
 
   /// Runs until it is asked to end, or for so many seconds.
   func run(seconds: Double?) async throws {
-    let waiter = Waiter()
+    var waiter = Waiter()
     // Kept for reading the configuration anew: a terminal that goes must not end the watch.
     signal(SIGHUP, SIG_IGN)
     let end = seconds.map { start + $0 }
@@ -40,19 +43,24 @@ final class SampleDaemon {
     var reason = "its time is over"
     while true {
       try look()
+      await suspects?.look(watch, store, log)
       next += interval
       let late = ((monotonicSeconds() - next) / interval).rounded(.down)
       if late > 0 {
         missedLooks += UInt64(late)
         next += late * interval
       }
-      let event = waiter.wait(until: min(next, end ?? .infinity))
+      let moment = min(next, end ?? .infinity)
+      let event =
+        await suspects?.wait(until: moment, &waiter, store, log) ?? waiter.wait(until: moment)
       if event == .interrupted {
         reason = "interrupted"
         break
       }
       if let end, monotonicSeconds() >= end { break }
     }
+    log.time = calendar.milliseconds
+    await suspects?.end("drip ends", store, log)
     try finish(reason)
   }
 
@@ -132,7 +140,9 @@ final class SampleDaemon {
     } catch {
       throw Failure(.cannotWrite, "\(error)")
     }
-    for sentence in SampleWords.beginning(interval: interval, path: store.store.path, retention) {
+    for sentence in SampleWords.beginning(
+      interval: interval, path: store.store.path, retention, suspects: suspects?.options)
+    {
       printError("drip: \(sentence)")
     }
     var line = log.line("start")
@@ -188,6 +198,11 @@ final class SampleDaemon {
     line.add("unread", watch.run.unread)
     line.add("unfollowed_processes", UInt64(watch.unfollowed))
     line.add("unread_cgroups", UInt64(watch.unreadGroups))
+    if let suspects {
+      line.add("suspects_visited", suspects.visits)
+      line.add("suspects_refused", suspects.refused)
+      line.add("held_back_by_own_cpu", suspects.isHeldBack ? "yes" : "no")
+    }
     return line
   }
 }
