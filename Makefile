@@ -29,7 +29,7 @@ BPF_OBJECTS := $(patsubst bpf/%.bpf.c,bpf/build/%.bpf.o,$(wildcard bpf/*.bpf.c))
 
 # What drip is built with, what its tests run on, in Debian's names.
 BUILD_PACKAGES := gcc libc6-dev make pkg-config libbpf-dev libelf-dev libdw-dev libcapstone-dev zlib1g-dev \
-	liblzma-dev
+	liblzma-dev libsqlite3-dev
 TEST_PACKAGES := redis-server redis-tools nginx-light postgresql postgresql-contrib python3 golang-go tmux binutils \
 	libjemalloc2 libc6-dbg procps util-linux g++ musl-tools libjemalloc-dev libgoogle-perftools-dev \
 	libtcmalloc-minimal4 libmimalloc-dev libmimalloc2.0 rustc xz-utils debuginfod libc6-arm64-cross

@@ -22,12 +22,15 @@ let argumentParser: Target.Dependency = .product(
   name: "ArgumentParser", package: "swift-argument-parser")
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+
 let package = Package(
   name: "drip",
   products: [.executable(name: "drip", targets: ["drip"])],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
   ],
   targets: [
     // C boundary: module maps and the thinnest shims.
@@ -70,12 +73,14 @@ let package = Package(
     module("PointerScan", ["Profile", "Processes"]),
     module("LeakDetection", ["Profile"]),
     module("Governor"),
-    module("Reports", ["Profile", "LeakDetection", "CZlib", protobuf]),
+    module("Store", ["Profile", grdb]),
+    module("Trends"),
+    module("Reports", ["Profile", "LeakDetection", "Store", "CZlib", protobuf]),
     .executableTarget(
       name: "drip",
       dependencies: [
         "Capture", "Symbolication", "LeakDetection", "PointerScan", "Reports", "Processes", "Probes",
-        "Binaries", "Libbpf",
+        "Binaries", "Libbpf", "Store", "Trends", "Governor",
         "Profile", argumentParser,
       ],
       swiftSettings: house),
@@ -107,10 +112,15 @@ let package = Package(
     tests("SymbolicationTests", ["Symbolication", "Profile"]),
     tests("PointerScanTests", ["PointerScan", "Profile", "Processes"]),
     tests("LeakDetectionTests", ["LeakDetection", "Profile"]),
-    tests("ReportsTests", ["Reports", "LeakDetection", "Profile", protobuf]),
+    tests("ReportsTests", ["Reports", "LeakDetection", "Profile", "Store", protobuf]),
     tests("CaptureTests", ["Capture", "CProbes", "Libbpf", "Profile", "Probes", "Processes"]),
     tests("SamplerTests", ["CSampler"]),
     tests("GovernorTests", ["Governor"]),
+    tests("TrendsTests", ["Trends"]),
+    // Writes to a store until a test kills it.
+    .executableTarget(
+      name: "store-writer", dependencies: ["Store"], path: "Tests/StoreWriter", swiftSettings: house),
+    tests("StoreTests", ["Store", "Profile", "store-writer", grdb]),
     .testTarget(
       name: "LiveTests",
       dependencies: [

@@ -54,3 +54,21 @@ int64_t clibbpf_recursion_misses(int program)
 	error = bpf_obj_get_info_by_fd(program, &info, &length);
 	return error ? error : (int64_t)info.recursion_misses;
 }
+
+int64_t clibbpf_runs(int program)
+{
+	struct bpf_prog_info info;
+	uint32_t length = sizeof(info);
+	int error;
+
+	memset(&info, 0, sizeof(info));
+	error = bpf_obj_get_info_by_fd(program, &info, &length);
+	return error ? error : (int64_t)info.run_cnt;
+}
+
+int clibbpf_count_runs(void)
+{
+	int descriptor = bpf_enable_stats(BPF_STATS_RUN_TIME);
+
+	return descriptor < 0 ? -errno : descriptor;
+}

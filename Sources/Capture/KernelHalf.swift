@@ -288,7 +288,13 @@ struct KernelHalf: ~Copyable {
   }
 
   /// Probe hits that the kernel skipped.
-  borrowing func missedProbes() -> UInt64 {
+  borrowing func missedProbes() -> UInt64 { sumOfPrograms { $0.missedRuns() } }
+
+  /// Probe hits that ran a program while the kernel counted runs (`RunCounting`).
+  borrowing func countedHits() -> UInt64 { sumOfPrograms { $0.countedRuns() } }
+
+  /// Over the programs that probes on allocators run.
+  private borrowing func sumOfPrograms(_ value: (borrowing BPFProgram) -> UInt64) -> UInt64 {
     let names =
       (backend == .session ? ["call"] : ["call_enter", "call_leave"]) + [
         "free_enter", "inside", "usdt_alloc", "usdt_free",
@@ -296,7 +302,7 @@ struct KernelHalf: ~Copyable {
     var sum: UInt64 = 0
     for name in names {
       guard let program = try? object.program(name) else { continue }
-      sum += program.missedRuns()
+      sum += value(program)
     }
     return sum
   }

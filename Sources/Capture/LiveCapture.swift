@@ -354,6 +354,13 @@ public actor LiveCapture {
     windows.open(at: monotonicNanoseconds())
   }
 
+  /// Hits of the probes so far, as far as the kernel counted them: only while a `RunCounting` is kept. A call costs the
+  /// target one or two.
+  public var countedHits: UInt64 { kernel.countedHits() }
+
+  /// Seconds in which probes have been in place.
+  public var secondsInPlace: Double { Double(windows.onTime(at: monotonicNanoseconds())) / 1e9 }
+
   /// How long probes have been in place, if they were not all the time.
   public func windowStatement() -> [String] { windows.statement(at: monotonicNanoseconds()) }
 

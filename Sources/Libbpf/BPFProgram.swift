@@ -68,6 +68,12 @@ public struct BPFProgram: ~Copyable {
     return misses > 0 ? UInt64(misses) : 0
   }
 
+  /// How often the program has run while a `RunCounting` was there.
+  public func countedRuns() -> UInt64 {
+    let runs = clibbpf_runs(descriptor)
+    return runs > 0 ? UInt64(runs) : 0
+  }
+
   /// One link for all sites (BPF_LINK_CREATE with a uprobe_multi part). `pid` limits it to one process.
   public func attachMulti(
     path: String, locations: [ProbeLocation], type: ProgramAttachType, isReturn: Bool = false, pid: Int32

@@ -1,8 +1,8 @@
 /// Dates without Foundation.
-enum Timestamp {
+public enum Timestamp {
   /// RFC 3339 in UTC with milliseconds. Days to a civil date: Howard Hinnant, "chrono-Compatible Low-Level Date
   /// Algorithms", days_from_civil and its inverse.
-  static func rfc3339(unixNanoseconds: Int64) -> String {
+  public static func rfc3339(unixNanoseconds: Int64) -> String {
     func floorDivide(_ a: Int64, _ b: Int64) -> Int64 { a / b - (a % b < 0 ? 1 : 0) }
     let milliseconds = floorDivide(unixNanoseconds, 1_000_000)
     let seconds = floorDivide(milliseconds, 1000)

@@ -40,7 +40,7 @@ struct Drip: AsyncParsableCommand {
       Exit codes: 0 done, 1 a finding that --fail-on names, 2 wrong usage, 3 could not attach, 4 could not write the result.
       """,
     version: "drip \(dripVersion)",
-    subcommands: [Dump.self, Top.self, Doctor.self])
+    subcommands: [Dump.self, Top.self, Doctor.self, Sample.self, Report.self, CalibrationCommand.self])
 }
 
 /// Writes one line to standard error.

@@ -57,8 +57,10 @@ final class Session {
   }
 
   /// Opens the targets, finds their allocators, attaches. Every way to fail is a `Failure` that says what to do.
-  /// `keepsEnded`: what a process held when it exited stays in the result.
-  static func open(_ options: TargetOptions, keepsEnded: Bool) async throws(Failure) -> Session {
+  /// `keepsEnded`: what a process held when it exited stays in the result. `isQuiet`: nobody is told.
+  static func open(
+    _ options: TargetOptions, keepsEnded: Bool, isQuiet: Bool = false
+  ) async throws(Failure) -> Session {
     let facts = SystemFacts.read()
     guard facts.canTrace else { throw Failure(.cannotAttach, CaptureError.notPrivileged.description) }
     guard facts.hasBTF else { throw Failure(.cannotAttach, CaptureError.noTypeInformation.description) }
@@ -75,7 +77,7 @@ final class Session {
       if let gone = Session.exited(first, error) { throw gone }
       throw Failure(.cannotAttach, "\(error)")
     }
-    session.announce()
+    if !isQuiet { session.announce() }
     return session
   }
 

@@ -46,6 +46,8 @@ struct ByteSize: ExpressibleByArgument, Hashable {
 struct PIDList: ExpressibleByArgument, Hashable {
   let pids: [Int32]
 
+  init(pid: Int32) { pids = [pid] }
+
   init?(argument: String) {
     let parts = argument.split(separator: ",", omittingEmptySubsequences: false)
     pids = parts.compactMap { Int32($0) }.filter { $0 > 0 }

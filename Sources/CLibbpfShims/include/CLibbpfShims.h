@@ -23,3 +23,10 @@ int clibbpf_link_create_uprobe_multi(
 
 /// The number of times the kernel skipped a program because one was running, or -errno.
 int64_t clibbpf_recursion_misses(int program);
+
+/// The number of times a program has run while the kernel counted runs, or -errno.
+int64_t clibbpf_runs(int program);
+
+/// Has the kernel count the runs of all programs (BPF_ENABLE_STATS, Linux 5.8) until the descriptor that this returns is
+/// closed. Returns -errno if it will not.
+int clibbpf_count_runs(void);
