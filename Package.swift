@@ -69,7 +69,7 @@ let package = Package(
     module("Probes", ["Profile", "Binaries"]),
     module("Symbolication", ["Profile", "Processes", "Binaries", "CElfutils", "CSymbolShims"]),
     module(
-      "Capture", ["Profile", "Libbpf", "CProbes", "Probes", "Processes", "Binaries"]),
+      "Capture", ["Profile", "Libbpf", "CProbes", "Probes", "Processes", "Binaries", "CSymbolShims"]),
     module("PointerScan", ["Profile", "Processes"]),
     module("LeakDetection", ["Profile"]),
     module("Governor"),

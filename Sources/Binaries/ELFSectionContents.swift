@@ -11,10 +11,22 @@ extension ELFFile {
     return contents
   }
 
+  /// How many bytes `contents` will give, as the file says: of a compressed section no more than its bytes can make.
+  func contentSize(of section: Section) -> UInt64 {
+    guard section.isCompressed else { return section.size }
+    guard section.size > 24, let header = try? bytes(at: section.offset, count: 24),
+      let size = header.integer(UInt64.self, at: 8)
+    else { return 0 }
+    return min(size, Self.largestExpansion(of: section.size))
+  }
+
+  /// A byte of input makes at most 1032 of output.
+  private static func largestExpansion(of size: UInt64) -> UInt64 { min(size, 1 << 40) * 1032 + 1032 }
+
   /// Undoes zlib's compression (RFC 1950); nil unless exactly so many bytes come out.
   private static func inflate(_ input: [UInt8], size: Int) -> [UInt8]? {
-    // A byte of input makes at most 1032 of output: what promises more is a lie.
-    guard size <= (input.count + 1) * 1032 else { return nil }
+    // What promises more is a lie.
+    guard UInt64(size) <= largestExpansion(of: UInt64(input.count)) else { return nil }
     var code: Int32 = 0
     let output = [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
       var length = UInt(size)

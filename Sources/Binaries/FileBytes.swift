@@ -19,10 +19,16 @@ public final class FileBytes: ByteSource {
   }
 
   /// Opens a file; anything but a regular file is refused.
-  public init(path: String) throws(BinaryError) {
+  public convenience init(path: String) throws(BinaryError) {
     // O_NONBLOCK: a FIFO in the place of a file must not hold drip up.
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
     guard descriptor >= 0 else { throw .unreadable(path: path, code: errno) }
+    try self.init(descriptor: descriptor, path: path)
+  }
+
+  /// Takes over a file that is open for reading, and closes it, whatever comes of it; anything but a regular file is
+  /// refused.
+  public init(descriptor: CInt, path: String) throws(BinaryError) {
     var status = stat()
     guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
       close(descriptor)

@@ -10,6 +10,8 @@
 struct drip_oracle {
   Dwfl *session;
   pid_t pid;
+  drip_oracle_find *find;
+  void *context;
   // The unwind under way.
   const struct drip_oracle_start *start;
   uint64_t *frames;
@@ -21,18 +23,22 @@ static int no_elf(Dwfl_Module *module, void **data, const char *name, Dwarf_Addr
   return -1;
 }
 
-// The rules that drip compiles are those of the mapped files; libdwfl is to use the same ones.
-static int no_debuginfo(Dwfl_Module *module, void **data, const char *name, Dwarf_Addr base, const char *file,
-                        const char *link, GElf_Word crc, char **path) {
-  return -1;
+// The rules that drip compiles are those of the mapped files and of their own debug files; libdwfl is to use the same
+// ones.
+static int find_debuginfo(Dwfl_Module *module, void **data, const char *name, Dwarf_Addr base, const char *file,
+                          const char *link, GElf_Word crc, char **path) {
+  struct drip_oracle *oracle = *data;
+  return oracle && oracle->find ? oracle->find(oracle->context, module, file, link, crc) : -1;
 }
 
-static const Dwfl_Callbacks callbacks = {.find_elf = no_elf, .find_debuginfo = no_debuginfo};
+static const Dwfl_Callbacks callbacks = {.find_elf = no_elf, .find_debuginfo = find_debuginfo};
 
-struct drip_oracle *drip_oracle_new(int32_t pid) {
+struct drip_oracle *drip_oracle_new(int32_t pid, drip_oracle_find *find, void *context) {
   struct drip_oracle *oracle = calloc(1, sizeof *oracle);
   if (!oracle) return NULL;
   oracle->pid = pid;
+  oracle->find = find;
+  oracle->context = context;
   oracle->session = dwfl_begin(&callbacks);
   if (!oracle->session) {
     free(oracle);
@@ -70,10 +76,17 @@ static bool find_bias(int fd, uint64_t start, uint64_t file_offset, uint64_t *bi
 
 bool drip_oracle_add(struct drip_oracle *oracle, const char *name, int fd, uint64_t start, uint64_t file_offset) {
   uint64_t bias;
-  if (find_bias(fd, start, file_offset, &bias) && dwfl_report_elf(oracle->session, name, name, fd, bias, true))
-    return true;
-  close(fd);
-  return false;
+  Dwfl_Module *module = NULL;
+  void **data = NULL;
+  if (find_bias(fd, start, file_offset, &bias))
+    module = dwfl_report_elf(oracle->session, name, name, fd, bias, true);
+  if (!module) {
+    close(fd);
+    return false;
+  }
+  dwfl_module_info(module, &data, NULL, NULL, NULL, NULL, NULL, NULL);
+  if (data) *data = oracle;
+  return true;
 }
 
 static pid_t next_thread(Dwfl *session, void *data, void **thread) {
@@ -164,5 +177,7 @@ bool drip_oracle_has_rules(struct drip_oracle *oracle, uint64_t pc) {
   Dwarf_Addr bias = 0;
   if (!module) return false;
   Dwarf_CFI *cfi = dwfl_module_eh_cfi(module, &bias);
+  if (covers(cfi, pc - bias)) return true;
+  cfi = dwfl_module_dwarf_cfi(module, &bias);
   return covers(cfi, pc - bias);
 }

@@ -24,8 +24,8 @@ extension LiveCapture {
       if loadedModules.count < Self.mostModules { loadedModules.append(module) }
       guard let one = traced[module.process], module.path.first == UInt8(ascii: "/") else { continue }
       let path = String(decoding: module.path, as: UTF8.self)
-      let rooted = "/proc/\(one.process.identity.pid)/root" + path
-      if seen.insert(rooted).inserted { library.open(path: rooted, as: path) }
+      let pid = one.process.identity.pid
+      if seen.insert("\(pid)" + path).inserted { library.open(path: path, pid: pid) }
     }
   }
 

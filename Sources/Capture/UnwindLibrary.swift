@@ -68,6 +68,7 @@ struct UnwindLibrary {
   /// Opens the files behind mappings that were not seen before.
   mutating func open(_ mappings: [MemoryMapping], pid: Int32) {
     guard isEnabled else { return }
+    let debugFiles = UnwindDebugFiles(pid: pid)
     for mapping in mappings {
       guard let id = FileID(mapping), files[id] == nil, !bare.contains(id),
         let bytes = Self.bytes(mapping, pid: pid)
@@ -76,23 +77,31 @@ struct UnwindLibrary {
         bare.insert(id)
         continue
       }
-      let frames = CallFrameInfo(of: elf)
-      guard frames.byteCount > 0 else {
-        bare.insert(id)
-        continue
-      }
-      files[id] = File(path: mapping.path, elf: elf, frames: frames)
+      add(elf, id, path: mapping.path, debugFiles)
     }
   }
 
-  /// Opens a library that the dynamic linker has told of, by a path: it may be gone before its mapping is seen, and come
-  /// again.
-  mutating func open(path: String, as name: String) {
-    guard isEnabled, let bytes = try? FileBytes(path: path) else { return }
+  /// Opens a library that the dynamic linker of a process has told of, by its path there: it may be gone before its
+  /// mapping is seen, and come again.
+  mutating func open(path: String, pid: Int32) {
+    guard isEnabled else { return }
+    let debugFiles = UnwindDebugFiles(pid: pid)
+    guard let bytes = debugFiles.open(path) else { return }
     let id = FileID(bytes.identity)
     guard files[id] == nil, !bare.contains(id), let elf = try? ELFFile(bytes) else { return }
-    let frames = CallFrameInfo(of: elf)
-    if frames.byteCount > 0 { files[id] = File(path: name, elf: elf, frames: frames) }
+    add(elf, id, path: path, debugFiles)
+  }
+
+  private mutating func add(
+    _ elf: ELFFile, _ id: FileID, path: String, _ debugFiles: borrowing UnwindDebugFiles
+  ) {
+    let separate = debugFiles.find(elf, path: path, refused: &notes)
+    let frames = CallFrameInfo(of: elf, separate: separate)
+    if frames.byteCount > 0 {
+      files[id] = File(path: path, elf: elf, frames: frames)
+    } else {
+      bare.insert(id)
+    }
   }
 
   /// Compiles the files that wait, smallest first, and writes their tables; all of them, or as many as may hold up

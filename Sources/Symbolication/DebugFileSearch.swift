@@ -15,21 +15,20 @@ enum DebugFileSearch {
     // Every module is reported with its file.
     table.pointee.find_elf = { _, _, _, _, _, _ in -1 }
     table.pointee.find_debuginfo = { module, userData, _, _, file, link, crc, result in
-      DebugFileSearch.find(module, userData, file, link, crc, result)
+      DebugFileSearch.find(module, userData?.pointee, file, link, crc, result, asksServers: true)
     }
     return table
   }()
 
-  private static func find(
-    _ module: OpaquePointer?, _ userData: UnsafeMutablePointer<UnsafeMutableRawPointer?>?,
-    _ file: UnsafePointer<CChar>?, _ link: UnsafePointer<CChar>?, _ crc: GElf_Word,
-    _ result: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
+  /// The descriptor of a module's debug file, or -1; `target` is a `TargetFiles`, `result` gets the path.
+  static func find(
+    _ module: OpaquePointer?, _ target: UnsafeMutableRawPointer?,
+    _ file: UnsafePointer<CChar>?, _ link: UnsafePointer<CChar>?, _ crc: UInt32,
+    _ result: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?, asksServers: Bool
   ) -> Int32 {
     var bias: GElf_Addr = 0
     let linkName = SafeText.string(link, maximum: 255).flatMap { $0.contains("/") || $0.isEmpty ? nil : $0 }
-    guard let module, let elf = dwfl_module_getelf(module, &bias), let target = userData?.pointee else {
-      return -1
-    }
+    guard let module, let elf = dwfl_module_getelf(module, &bias), let target else { return -1 }
     let files = Unmanaged<TargetFiles>.fromOpaque(target).takeUnretainedValue()
     let wanted = Wanted(buildID: SymbolFile.buildID(of: elf), crc: linkName == nil ? nil : crc)
     let path = SafeText.string(file, maximum: 4096) ?? ""
@@ -45,7 +44,9 @@ enum DebugFileSearch {
       result?.pointee = strdup(candidate)
       return found.release()
     }
-    guard let buildID = wanted.buildID, let found = DebugServers.find(buildID), wanted.matches(found) else {
+    guard asksServers, let buildID = wanted.buildID, let found = DebugServers.find(buildID),
+      wanted.matches(found)
+    else {
       return -1
     }
     result?.pointee = strdup("/debuginfod/" + SymbolFile.hex(buildID))

@@ -5,15 +5,25 @@ internal import Profile
 /// call frame information of the same files. Made for one state of the process's mappings.
 final class StackOracle {
   private let raw: OpaquePointer
+  /// It gets to the debug files through these, as long as it lives.
+  private let files: TargetFiles
   /// Executable mappings, ascending.
   private let code: [SymbolMapping]
 
   /// Opens the files behind the mappings; nil if none of them can be unwound.
   init?(pid: Int32, mappings: [SymbolMapping]) {
-    guard let raw = drip_oracle_new(pid) else { return nil }
-    self.raw = raw
-    code = mappings.filter(\.executable).sorted { $0.start < $1.start }
     let files = TargetFiles(pid: pid)
+    let context = Unmanaged.passUnretained(files).toOpaque()
+    let raw = drip_oracle_new(
+      pid,
+      { context, module, file, link, crc in
+        DebugFileSearch.find(
+          OpaquePointer(module), context, file, link, crc, nil, asksServers: false)
+      }, context)
+    guard let raw else { return nil }
+    self.raw = raw
+    self.files = files
+    code = mappings.filter(\.executable).sorted { $0.start < $1.start }
     drip_file_guard_enter()
     defer { drip_file_guard_leave() }
     for mapping in code {

@@ -27,6 +27,8 @@ public struct CallFrameInfo: Sendable {
     var format: Format
     var elf: ELFFile
     var section: ELFFile.Section
+    /// Bytes of its contents, decompressed.
+    var size: Int
   }
 
   /// Larger sections are not read; those of browsers have 14 MB.
@@ -35,27 +37,36 @@ public struct CallFrameInfo: Sendable {
   private let code: ELFFile
   private var parts: [Part] = []
 
-  public init(of elf: ELFFile) {
+  /// `separate` is the file that `strip` put the debug information into (`DebugFile`): it counts where the file itself
+  /// has no .debug_frame. Its addresses are those of the file.
+  public init(of elf: ELFFile, separate: ELFFile? = nil) {
     code = elf
     add(.ehFrame, elf)
     add(.sframe, elf)
-    add(.debugFrame, elf)
+    if elf.hasDebugFrame {
+      add(.debugFrame, elf)
+    } else if let separate {
+      add(.debugFrame, separate)
+    }
   }
 
-  /// Bytes of all sections together, as they stand in the files.
-  public var byteCount: Int { parts.reduce(0) { $0 + Int($1.section.size) } }
+  /// Bytes of all sections together, decompressed.
+  public var byteCount: Int { parts.reduce(0) { $0 + $1.size } }
   /// Rows that will come of it, roughly and on the high side: measured are 5.8 to 6.6 bytes of .eh_frame a row; the
   /// shortest row of .sframe has 3.
   public var estimatedRows: Int {
-    parts.reduce(0) { $0 + Int($1.section.size) / ($1.format == .sframe ? 3 : 5) }
+    parts.reduce(0) { $0 + $1.size / ($1.format == .sframe ? 3 : 5) }
   }
   /// Whether there are entries at all; a section that only ends has 4 bytes.
   public var isEmpty: Bool { byteCount <= 8 }
+
   private mutating func add(_ format: Format, _ elf: ELFFile) {
     guard let section = elf.section(named: format.rawValue), section.size < Self.largestSection,
       elf.machine == code.machine
     else { return }
-    parts.append(Part(format: format, elf: elf, section: section))
+    let size = elf.contentSize(of: section)
+    guard size < Self.largestSection else { return }
+    parts.append(Part(format: format, elf: elf, section: section, size: Int(size)))
   }
 
   /// Reads the sections. Throws if one cannot be read that is there.

@@ -24,8 +24,12 @@ struct drip_oracle_result {
   bool failed;      // libdwfl gave up, rather than come to the end
 };
 
+// Opens the separate debug file of a module (a Dwfl_Module), whose path is `file` and whose .gnu_debuglink says `link`
+// and `crc`. Returns a descriptor, or -1.
+typedef int drip_oracle_find(void *context, void *module, const char *file, const char *link, uint32_t crc);
+
 // An unwinder without files yet. Null if libdwfl cannot begin.
-struct drip_oracle *drip_oracle_new(int32_t pid);
+struct drip_oracle *drip_oracle_new(int32_t pid, drip_oracle_find *find, void *context);
 void drip_oracle_free(struct drip_oracle *oracle);
 
 // Adds an ELF file of which `file_offset` is mapped at `start` as code. Takes the descriptor, whatever becomes of it.
