@@ -31,6 +31,13 @@ func milliseconds(_ seconds: [Double]) -> String {
   return "\(median) ms (\(Quantities.fixed((sorted.last ?? 0) * 1000, decimals: 2)) at most)"
 }
 
+/// Prints READY, and waits until somebody has made what is to be measured.
+func waitForLine() {
+  print("READY")
+  fflush(nil)
+  _ = readLine()
+}
+
 /// A poll of sites that all have objects in every bin, a tenth of which lose some.
 func poll(_ seconds: Double, _ count: Int) -> Snapshot {
   let width = BirthCohorts.width(elapsed: seconds)
@@ -92,8 +99,7 @@ func attach(_ pid: Int32) throws -> LiveCapture {
 /// The stop may take 10 s, so that a busy machine does not make it a search without one.
 func measureSearch(_ pid: Int32) async throws {
   let capture = try attach(pid)
-  print("READY")
-  _ = readLine()
+  waitForLine()
   let sites = try await capture.snapshot().sites.filter { $0.outstandingCount > 0 }.map(\.id)
   var options = Inspection.Options(scan: ProcessScan.Options(stops: true, maxStop: 10))
   options.scan.secondsPerByte = 1
@@ -103,7 +109,7 @@ func measureSearch(_ pid: Int32) async throws {
       pid: pid, sites: sites, options: options, known: { try await capture.liveObjects(of: 0) },
       pause: { false })
     guard let found, found.isFrozen else {
-      print("it could not be stopped for long enough")
+      print("it was not searched in one stop: \(found?.obstacle ?? "it went away")")
       exit(1)
     }
     let spent = processorSeconds() - start
@@ -143,8 +149,7 @@ func replay() throws {
 
 func measureScan(_ pid: Int32) async throws {
   let capture = try attach(pid)
-  print("READY")
-  _ = readLine()
+  waitForLine()
   var times: [Bool: [Double]] = [false: [], true: []]
   var live: UInt64 = 0
   var rows = 0
