@@ -6,7 +6,7 @@
 #   make test-kernels  the tests of other kernels: Debian's 6.1 and 6.12, in qemu
 #   make sampler  build build/libdrip-sampler.so, for LD_PRELOAD (docs/sampling.md)
 #   make bench    paired benchmarks into docs/benchmarks.md (QUICK=1 for a short run)
-#   make evaluate  how good the suspicions are, into docs/detection-evaluation.md (about six minutes)
+#   make evaluate  how good the suspicions are, into docs/detection-evaluation.md (a quarter of an hour)
 #   make evaluate-live  verdicts on real programs in real time, into docs/detection-live.md (half an hour)
 #   make format   rewrite the sources by .swift-format;  make lint checks them
 #   make docs     man pages and shell completions into build/

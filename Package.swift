@@ -100,7 +100,9 @@ let package = Package(
     tests("DetectionLabTests", ["DetectionLab", "Profile"]),
     .executableTarget(
       name: "detection-bench",
-      dependencies: ["LeakDetection", "Capture", "Probes", "Processes", "Binaries", "Profile"],
+      dependencies: [
+        "LeakDetection", "PointerScan", "Capture", "Probes", "Processes", "Binaries", "Profile",
+      ],
       path: "Benchmarks/detection",
       swiftSettings: house),
 

@@ -25,6 +25,18 @@ struct Population: Sendable {
       }
     }
 
+    /// How many services, of `services` asked for. The two held-out sets that the goals are about are three times as
+    /// large, since their proportions are what matters most; the first third of each is what earlier reports had.
+    func count(of services: Int) -> Int {
+      switch self {
+      case .heldOutTypical, .heldOutAdversarial: services * Self.heldOutFactor
+      case .sampled64, .sampled512: services / 2
+      case .developmentTypical, .developmentAdversarial, .longTypical: services
+      }
+    }
+
+    static let heldOutFactor = 3
+
     /// Mean bytes between samples; 0 for all.
     var distance: UInt64 {
       switch self {
@@ -55,7 +67,7 @@ struct Evaluation: Sendable {
   var populations: [Population] = []
   var pairs: [PairJudgement] = []
   var thresholds = Thresholds()
-  /// Services of a population; of sampled ones half.
+  /// Services of a population, see `Population.Name.count`.
   let services: Int
   /// Pairs of each kind and time.
   let pairSeeds: Int
@@ -64,7 +76,7 @@ struct Evaluation: Sendable {
   static func run(services: Int, pairSeeds: Int) async -> Evaluation {
     var evaluation = Evaluation(services: services, pairSeeds: pairSeeds)
     for name in Population.Name.allCases {
-      let count = name.distance > 0 ? services / 2 : services
+      let count = name.count(of: services)
       let sampling = ByteSampling(distance: name.distance) ?? .everything
       let outcomes = await all(count) { index in
         var run = ServiceRun(

@@ -150,24 +150,32 @@ extension Report {
       ("sampled every 64 KiB", [.sampled64]), ("sampled every 512 KiB", [.sampled512]),
     ]
     for (title, names) in sets {
-      rows.append([title] + checkpoints.indices.map { covered(names, at: $0) { _ in true } })
+      rows.append([title] + checkpoints.indices.map { Figure.full(covered(names, at: $0) { _ in true }) })
     }
+    rows.append(
+      ["all without sampling"] + checkpoints.indices.map { Figure.full(covered(Self.all, at: $0) { _ in true }) })
     for kind in BehaviourKind.allCases where kind.hasConstantRate {
-      rows.append([name(kind)] + checkpoints.indices.map { covered(Self.all, at: $0) { $0.kind == kind } })
+      rows.append([name(kind)] + checkpoints.indices.map { Figure.full(covered(Self.all, at: $0) { $0.kind == kind }) })
     }
     page.table(["interval holds the rate"] + checkpoints.map { "\($0) min" }, rows)
+    page.paragraph("All sets without sampling at all four times: \(Figure.full(coverageOfAll())).")
+  }
+
+  /// Over all sets without sampling and all times.
+  func coverageOfAll() -> Proportion {
+    checkpoints.indices.reduce(Proportion()) { $0 + covered(Self.all, at: $1) { _ in true } }
   }
 
   private func covered(
     _ names: [Population.Name], at checkpoint: Int, where isMeant: (Judgement) -> Bool
-  ) -> String {
+  ) -> Proportion {
     var result = Proportion()
     for one in judgements(names, at: checkpoint)
     where one.kind.hasConstantRate && one.truth == .leaking && one.level >= .watch && isMeant(one) {
       guard let growth = one.evidence else { continue }
       result.count(growth.low <= one.trueRate && one.trueRate <= growth.high)
     }
-    return Figure.full(result)
+    return result
   }
 
   mutating func sampling() {

@@ -8,7 +8,9 @@ Healthy: redis-server, nginx, PostgreSQL with pgbench, a Python service; each is
 told, and `likely` at most once in all.
 
 Leaking: five redis-servers that each forget one kind of block (forgetful.so), a Python service whose C extension forgets
-references, an SQLite host that forgets to finalize statements; half of the time each. The leak must stand first.
+references, an SQLite host that forgets to finalize statements; half of the time each. The leak must stand first. What is
+forgotten by the SQLite host is still in a list of the library's, so no search can prove it lost and statistics alone speak:
+it is watched a second time, for two thirds of the time, for `likely` takes 18 minutes of them.
 
 Nothing is judged but what the report says at the end. All run at once, beside whatever else the machine does.
 """
@@ -65,6 +67,8 @@ class Children:
 class Case:
     def __init__(self, name, pids, what, is_leaking, load=None):
         self.name, self.pids, self.what, self.is_leaking, self.load = name, pids, what, is_leaking, load
+        # Whether something still leads to what is forgotten.
+        self.is_held = False
 
 
 def free_port():
@@ -162,7 +166,9 @@ def python(children, folder, leak):
 def sqlite(children, folder):
     subprocess.run(["gcc", "-O1", "-g", f"{HERE}/statements.c", "-o", f"{folder}/statements", "-lsqlite3"], check=True)
     server = children.start([f"{folder}/statements"])
-    return Case("SQLite host, statements.c", [server.pid], "one statement in 50 is not finalized", True)
+    case = Case("SQLite host, statements.c", [server.pid], "one statement in 50 is not finalized", True)
+    case.is_held = True
+    return case
 
 
 def watch(children, drip, folder, case, minutes, when, options):
@@ -231,13 +237,16 @@ def introduction(minutes):
     """What a reader of the file must know."""
     with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
         names = re.findall(r"^model name\s*: (.*)$", file.read(), re.MULTILINE)
-    machine = f"Linux {os.uname().release}, {len(names)} × {names[0] if names else os.uname().machine}"
+    machine = (f"Linux {os.uname().release}, {len(names)} × {names[0] if names else os.uname().machine}, load average "
+               f"{os.getloadavg()[2]:.0f} at the end")
     return [
         "# Verdicts on real programs in real time", "",
         f"Written by `make evaluate-live` ({machine}), which tells how it is done: healthy servers under load for "
         f"{minutes:.0f} minutes, each watched from its start (`cold`) and by a second drip that comes in mid-run, and "
         "programs that leak in a known way. All run at once. `--confirm` looks at the end whether anything still leads "
-        "to the suspects' objects. No call site of a healthy server may be called `leak`; a leak must stand first.", "",
+        "to the suspects' objects. No call site of a healthy server may be called `leak`; a leak must stand first. What the "
+        "SQLite host forgets is still in a list of the library's: no search can prove it lost, and by statistics alone "
+        "`likely` takes 18 minutes; until then it is `watch`, the first in the list.", "",
     ]
 
 
@@ -258,7 +267,8 @@ def run(children, drip, folder, options):
     # What leaks is met in the middle of its work.
     time.sleep(20)
     for case in leaking:
-        watches.append(watch(children, drip, folder, case, options.minutes / 2, "mid-run", ["--confirm"]))
+        for share in [1 / 2, 2 / 3] if case.is_held else [1 / 2]:
+            watches.append(watch(children, drip, folder, case, options.minutes * share, "mid-run", ["--confirm"]))
     time.sleep(options.minutes * 60 / 3)
     for case in healthy:
         watches.append(watch(children, drip, folder, case, options.minutes * 2 / 3 - 1, "mid-run", []))
@@ -275,8 +285,11 @@ def document(results, options):
             f"{counts[1]} | {plain(first['verdict']['level'] + ': ' + first['verdict']['sentence']) if first else ''} | "
             f"{plain(place(first)) if first else ''} |")
     lines += ["", "Truth of the leaking ones, from the preloaded library or the source:", ""]
+    told = []
     for one, report, _ in results:
-        if one["case"].is_leaking:
+        # Once, however often it was watched.
+        if one["case"].is_leaking and one["case"] not in told:
+            told.append(one["case"])
             lines.append(f"- {one['case'].name}: {one['case'].what}. {truth(one['case'])}; events lost: "
                          f"{report['losses']['total']}")
     return lines

@@ -15,6 +15,9 @@ public struct VerdictPolicy: Sendable, Hashable {
   /// gets full just now begins to free just now.
   public var likely = 20 * 60.0
   public var likelyWithoutFrees = 30 * 60.0
+  /// The same where a search has found besides that the program still holds what the site has made: nothing ever freed and
+  /// all of it held is what a cache, a log or a table is until it is full, and a leak is more rarely.
+  public var likelyWithoutFreesHeld = 45 * 60.0
   /// Seconds of evidence for `leak` without proof; and of a site that is known not to keep things long, because
   /// some were freed at an age when the watch was half as old, and hardly any at a higher age since.
   public var leak = 60 * 60.0
@@ -55,8 +58,12 @@ public struct VerdictPolicy: Sendable, Hashable {
       let knowsAges = evidence.wasSuspected.knewAgesAtHalf && evidence.reachability?.isHeld != true
       if span >= slack * (knowsAges ? leakWithKnownAges : leak) { return .leak }
     }
-    return span >= slack * (evidence.wasSuspected.hadFreedAtHalf ? likely : likelyWithoutFrees)
-      ? .likely : .watch
+    return span >= slack * secondsForLikely(evidence) ? .likely : .watch
+  }
+
+  private func secondsForLikely(_ evidence: Evidence) -> Double {
+    if evidence.wasSuspected.hadFreedAtHalf { return likely }
+    return evidence.reachability?.isHeld == true ? likelyWithoutFreesHeld : likelyWithoutFrees
   }
 
   private func isAtRest(_ evidence: Evidence) -> Bool { evidence.intervals.laterChange.magnitude < 0.02 }

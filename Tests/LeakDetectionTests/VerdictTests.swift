@@ -78,6 +78,30 @@ struct VerdictTests {
     #expect(policy.level(Self.suspected(1500)) == .likely)
   }
 
+  @Test(
+    "what has not freed anything and is all held is watched longer still, for a cache that fills is like that"
+  )
+  func neverFreedAndHeld() {
+    func level(_ minutes: Double, _ reachability: Reachability?, freed: Bool = false) -> Verdict.Level {
+      var evidence = Self.suspected(minutes * 60)
+      evidence.wasSuspected.hadFreedAtHalf = freed
+      evidence.wasSuspected.sinceHalf = false
+      evidence.reachability = reachability
+      return policy.level(evidence)
+    }
+    let held = Reachability(inspected: 40, unreachable: 0, reachable: 40)
+    #expect(level(32, nil) == .likely)
+    #expect(level(32, held) == .watch)
+    #expect(level(48, held) == .likely)
+    // That most of it is held by what drip does not know proves nothing, nor does it that a few are.
+    #expect(
+      level(32, Reachability(inspected: 40, unreachable: 0, reachable: 40, onlyFromUnknownHeap: 30))
+        == .likely)
+    #expect(level(32, Reachability(inspected: 9, unreachable: 0, reachable: 9)) == .likely)
+    // What frees is no cache that is still filling.
+    #expect(level(32, held, freed: true) == .likely)
+  }
+
   @Test("upwards only with a second look, and to leak only with one at half of the time")
   func hysteresis() {
     var evidence = Self.suspected()
