@@ -57,4 +57,47 @@ struct GeneratedCodeTests {
     outer.closeInput()
     _ = outer.finish()
   }
+
+  /// Twelve thousand stacks and more, each through up to 24 frames of generated code between functions of C without frame
+  /// pointers. The program tells what it has called; drip's chains must be the same ones, as often.
+  @Test("whole chains through generated code are those that the program went through; libdwfl's are the same")
+  func chains() throws {
+    let rounds: UInt64 = 15
+    let program = try Child(DripBinary.workload("jit_stacks"), ["\(rounds)"])
+    try #require(program.waitForLine { $0 == "READY" } != nil)
+    let drip = try DripBinary.attach(
+      ["dump", "-p", "\(program.pid)", "--duration", "120s", "--format", "json", "--check-stacks", "1"])
+    program.send("GO")
+    try #require(program.waitForLine { $0 == "DONE" } != nil)
+    var told: [String: UInt64] = [:]
+    for _ in 0..<1000 {
+      let line = try #require(program.line())
+      told[String(line.dropFirst("CHAIN ".count)), default: 0] += rounds
+    }
+    let dump = try dump(drip)
+    program.closeInput()
+    #expect(program.finish().status == 0)
+    var found: [String: UInt64] = [:]
+    var complete: UInt64 = 0
+    for site in dump.sites {
+      let names = site.frames.map { $0.function ?? "?" }
+      guard let first = names.firstIndex(of: "allocate") else { continue }
+      if site.stack_end == "complete" { complete += site.allocs }
+      let own = names[first...].prefix { $0 != "main" }
+      found[own.reversed().joined(separator: ";"), default: 0] += site.allocs
+    }
+    let all = rounds * 1000
+    let right = found.reduce(0) { $0 + min($1.value, told[$1.key] ?? 0) }
+    let checks = try #require(dump.stack_checks)
+    print(
+      "jit_stacks: \(all) stacks, \(complete) complete, \(right) as the program says; "
+        + "\(checks.checked) checked, \(checks.agreed) agree, \(checks.disagreed) differ, "
+        + "\(checks.not_comparable) not comparable \(checks.not_comparable_reasons.filter { $0.value > 0 })")
+    #expect(complete * 1000 >= all * 999)
+    #expect(right * 1000 >= all * 999, "\(found.filter { told[$0.key] == nil }.prefix(3))")
+    #expect(told.count > 900)
+    #expect(found.values.reduce(0, +) == all)
+    #expect(checks.disagreed == 0)
+    #expect(checks.checked + checks.dropped >= 10_000)
+  }
 }

@@ -14,18 +14,20 @@ struct LoaderTests {
 
   /// What drip tells of rounds of dlopen, allocations and dlclose; with a second process that has all of the libraries
   /// mapped before drip comes, or without.
-  private func dump(_ mode: String, knownBefore: Bool, _ arguments: String...) throws -> DumpJSON {
+  private func dump(
+    _ mode: String, knownBefore: Bool, paths: [String] = paths, _ arguments: String...
+  ) throws -> DumpJSON {
     let folder = FileManager.default.temporaryDirectory.path + "/drip-loader-\(UUID().uuidString)"
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: folder) }
-    for (index, path) in Self.paths.enumerated() {
+    for (index, path) in paths.enumerated() {
       try FileManager.default.createSymbolicLink(
         atPath: "\(folder)/\(index).so", withDestinationPath: path)
     }
     let other = try Child(
-      DripBinary.workload("libraries"), [folder, "\(knownBefore ? Self.paths.count : 0)"])
+      DripBinary.workload("libraries"), [folder, "\(knownBefore ? paths.count : 0)"])
     try #require(other.waitForLine { $0 == "READY" } != nil)
-    let loader = try Child(DripBinary.workload("loader"), [mode, "\(Self.rounds)"] + Self.paths)
+    let loader = try Child(DripBinary.workload("loader"), [mode, "\(Self.rounds)"] + paths)
     try #require(loader.waitForLine { $0 == "READY" } != nil)
     let drip = try DripBinary.attach(
       ["dump", "-p", "\(loader.pid)", "-p", "\(other.pid)", "--duration", "120s", "--format", "json"]
@@ -79,6 +81,32 @@ struct LoaderTests {
     }
   }
 
+  /// The kernel maps the file below, and shows the one above: walks must find the table by either.
+  @Test("libraries on overlayfs, as in containers: every stack is whole while they come and go")
+  func overlay() throws {
+    let folder = FileManager.default.temporaryDirectory.path + "/drip-overlay-\(UUID().uuidString)"
+    for name in ["below", "empty", "shown"] {
+      try FileManager.default.createDirectory(
+        atPath: "\(folder)/\(name)", withIntermediateDirectories: true)
+    }
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    for path in Self.paths {
+      try FileManager.default.copyItem(
+        atPath: path, toPath: "\(folder)/below/" + URL(fileURLWithPath: path).lastPathComponent)
+    }
+    let layers = "lowerdir=\(folder)/empty:\(folder)/below"
+    let mount = try run(
+      "/bin/mount", ["-t", "overlay", "none", "-o", layers, "\(folder)/shown"])
+    if mount.status != 0 { try Test.cancel("no overlayfs here: \(mount.errors)") }
+    defer { _ = try? run("/bin/umount", ["\(folder)/shown"]) }
+    let dump = try dump(
+      "loop", knownBefore: true, paths: Self.modules.map { "\(folder)/shown/module_\($0.name).so" })
+    expectNames(dump)
+    let cut = try #require(dump.losses["unmapped_stacks"])
+    print("overlayfs: \(cut) of \(dump.totals.allocs) stacks end in code that is not known yet")
+    #expect(cut * 5 <= dump.totals.allocs, "\(cut)")
+  }
+
   @Test("libraries that drip has never seen: stacks are whole, or told to have ended in new code")
   func unknown() throws {
     let dump = try dump("loop", knownBefore: false)
@@ -86,7 +114,10 @@ struct LoaderTests {
     #expect(dump.losses["total"] == 0)
     let cut = dump.sites.filter { $0.stack_end != "complete" }
     #expect(cut.allSatisfy { $0.stack_end == "unmapped" })
-    #expect(cut.reduce(0) { $0 + $1.allocs } == dump.losses["unmapped_stacks"])
+    let lost = try #require(dump.losses["unmapped_stacks"])
+    print(
+      "four libraries never seen: \(lost) of \(dump.totals.allocs) stacks end in code that is not known yet")
+    #expect(cut.reduce(0) { $0 + $1.allocs } == lost)
   }
 
   @Test("libraries that stay")

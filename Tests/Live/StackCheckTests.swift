@@ -10,7 +10,7 @@ struct StackCheckTests {
   private static let fewest: UInt64 = 1000
 
   /// `comparable`: of a thousand stacks so many at least.
-  private func check(
+  func check(
     _ pid: Int32, _ name: String, _ arguments: [String] = [], comparable least: UInt64 = 999
   ) throws {
     let result = try run(
@@ -118,6 +118,15 @@ struct StackCheckTests {
     child.send("")
     #expect(child.line()?.hasPrefix("DONE") == true)
     #expect(child.wait() == 0)
+  }
+
+  /// The whole chains are in GeneratedCodeTests; libdwfl follows frame pointers, too, where no file has rules.
+  @Test("generated code between C without frame pointers")
+  func generatedCode() throws {
+    let child = try Child(DripBinary.workload("jit_stacks"), ["0"])
+    try #require(child.line() == "READY")
+    child.send("GO")
+    try check(child.pid, "jit_stacks")
   }
 
   @Test("entry and return of each call, without sites inside of it")
