@@ -167,9 +167,11 @@ final class SuspectVisit {
       reading, sort: .bytes, limit: most, isAgeFiltered: false, growth: suspicions.growthBytesPerSecond,
       filters: [], ended: nil)
     let words = SuspectWords(hasGaps: hasGaps)
+    let watched = monotonicSeconds() - began
     return StoredSnapshot(
-      process: process.identity, time: time, watchedSeconds: monotonicSeconds() - began,
-      seenSeconds: await session.capture.secondsInPlace, sampleBytes: sampleBytes,
+      process: process.identity, time: time, watchedSeconds: watched,
+      // The probes are there from the attach on, before the watch begins.
+      seenSeconds: min(await session.capture.secondsInPlace, watched), sampleBytes: sampleBytes,
       losses: profile.losses.total,
       notes: words.notes(spending, omitted: profile.omittedSites) + profile.capture.notes,
       sites: profile.sites.map { site in
