@@ -51,17 +51,15 @@ static __always_inline void check_describe(
 	bpf_probe_read_kernel(c->frame, sizeof(c->frame), s->frame);
 }
 
-/* Copies the stack, in blocks of eight pages, and of the one that has the end in it what there is. */
-static __always_inline void check_copy(struct drip_check *c, __u32 most)
+/* Copies the stack from c->base on: `known` pages, as far as the walk has read, and of what stands above up to seven more,
+ * as many as there are; at most `most`. */
+static __always_inline void check_copy(struct drip_check *c, __u64 known, __u32 most)
 {
 	__u64 pages = 0;
 
-	for (__u32 block = 0; block < most / 8; block++) {
-		if (bpf_probe_read_user(
-			    c->stack[block * 8], 8 * DRIP_PAGE_BYTES, (void *)(c->base + pages * DRIP_PAGE_BYTES)))
-			break;
-		pages += 8;
-	}
+	if (known && known <= most &&
+	    !bpf_probe_read_user(c->stack[0], known * DRIP_PAGE_BYTES, (void *)c->base))
+		pages = known;
 	for (__u32 more = 4; more; more >>= 1) {
 		FORGET(pages);
 		if (pages > most - more)
@@ -71,6 +69,15 @@ static __always_inline void check_copy(struct drip_check *c, __u32 most)
 			pages += more;
 	}
 	c->pages = pages;
+}
+
+/* Pages from c->base to the end of the last frame that was walked; all that may be copied where that is further. */
+static __always_inline __u64 check_known(struct drip_check *c, struct drip_scratch *s)
+{
+	__u64 pages = (s->sp - 1 - c->base) / DRIP_PAGE_BYTES + 1;
+
+	OPAQUE(pages);
+	return pages > DRIP_CHECK_MOST_PAGES ? DRIP_CHECK_MOST_PAGES : pages;
 }
 
 /* Sends the stack in `s` off; `what` is the process and, in the low half, the site. Whole pages are copied, from the one
@@ -87,7 +94,7 @@ __noinline int check_send(struct drip_scratch *s, __u64 what, __u64 ending, __u3
 		return 0;
 	}
 	check_describe(c, s, what, ending, is_walked);
-	check_copy(c, DRIP_CHECK_PAGES);
+	check_copy(c, DRIP_CHECK_PAGES - 1, DRIP_CHECK_PAGES);
 	bpf_ringbuf_submit(c, BPF_RB_NO_WAKEUP);
 	return 0;
 }
@@ -106,7 +113,7 @@ __noinline int check_send_large(struct drip_scratch *s, __u64 what, __u64 ending
 		return 0;
 	}
 	check_describe(c, s, what, ending, is_walked);
-	check_copy(c, DRIP_CHECK_MOST_PAGES);
+	check_copy(c, check_known(c, s), DRIP_CHECK_MOST_PAGES);
 	bpf_ringbuf_submit(c, BPF_RB_NO_WAKEUP);
 	return 0;
 }

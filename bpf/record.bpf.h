@@ -97,6 +97,8 @@ __noinline int record(struct drip_scratch *s, __u32 process, __u64 address, __u6
 		object.site = site_of_stack(s, process);
 		scratch_release(s);
 	}
+	/* Or the verifier would go through the table once with a site and once without. */
+	FORGET(object.site);
 	if (table_remove(key, &stale)) {
 		lose(DRIP_LOSS_STALE_ADDRESSES);
 		count_free(stale.site, stale.size);

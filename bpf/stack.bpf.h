@@ -104,6 +104,7 @@ static __always_inline int window_open(struct drip_scratch *s, __u64 base, __u32
 		words = least + 1;
 	if (words > DRIP_MOST_READ)
 		words = DRIP_MOST_READ;
+	FORGET(words); /* one state for the read, not one for each of the bounds above */
 	return window_fill(s, base, words);
 }
 

@@ -90,16 +90,15 @@ static __always_inline bool table_insert(__u64 key, const struct drip_object *in
 	if (!b)
 		return false;
 	if (in->size < LARGE) {
-		__s64 way = -1;
+		__u64 value = in->size << DRIP_SITE_BITS | in->site;
+		__u32 birth = in->birth;
 
 #pragma unroll
-		for (int i = 0; i < DRIP_WAYS && way < 0; i++)
-			if (!b->key[i] && !__sync_val_compare_and_swap(&b->key[i], 0, key))
-				way = i;
-		FORGET(way);
-		if (way >= 0 && way < DRIP_WAYS) {
-			b->value[way] = in->size << DRIP_SITE_BITS | in->site;
-			b->birth[way] = in->birth;
+		for (int i = 0; i < DRIP_WAYS; i++) {
+			if (b->key[i] || __sync_val_compare_and_swap(&b->key[i], 0, key))
+				continue;
+			b->value[i] = value;
+			b->birth[i] = birth;
 			return true;
 		}
 	}
