@@ -6,11 +6,9 @@ import Glibc
 /// compiled without unwind tables have it nowhere else. Looked for where the process would find them, in its own mount
 /// namespace, then in the host's debug directory; never asked of a server, for a walk cannot wait.
 struct UnwindDebugFiles: ~Copyable {
-  private let pid: Int32
   private let root: CInt
 
   init(pid: Int32) {
-    self.pid = pid
     root = Glibc.open("/proc/\(pid)/root", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
   }
 
