@@ -21,6 +21,7 @@ MODULE_SIZE_d := 4000
 .PHONY: workloads allocator-workloads
 workloads: $(WORKLOADS) $(WORKLOADS_DIR)/bin/plugin.so $(MODULES) $(WORKLOADS_DIR)/bin/forgetful.so $(WORKLOADS_DIR)/bin/pairs_debug_frame \
 	$(WORKLOADS_DIR)/bin/pairs_sframe $(WORKLOADS_DIR)/bin/pairs_frame_pointers
+$(patsubst %,$(WORKLOADS_DIR)/bin/%,crowd forker): $(WORKLOADS_DIR)/children.h
 # Apart, for they need what only the tests install.
 allocator-workloads: $(ALLOCATOR_WORKLOADS) $(WORKLOADS_DIR)/bin/plugin_mimalloc.so
 

@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "workload.h"
+#include "children.h"
 
 enum { most_threads = 2048, signals = 10 };
 
@@ -22,28 +22,11 @@ static uint64_t thread_count, forker_count, taken, sum, disordered, failed;
 static pthread_barrier_t start, end;
 static __thread int last;
 
-FRAME static void allocate(int count, size_t size, void **out)
-{
-	for (int i = 0; i < count; i++) {
-		out[i] = malloc(size);
-		*(volatile char *)out[i] = 1;
-	}
-}
-
 FRAME static void site_thread(void)
 {
 	void *blocks[10];
 
 	allocate(10, 100, blocks);
-}
-
-FRAME static void site_child(void)
-{
-	void *blocks[20];
-
-	allocate(20, 200, blocks);
-	for (int i = 0; i < 5; i++)
-		free(blocks[i]);
 }
 
 static void take(int number, siginfo_t *information, void *context)

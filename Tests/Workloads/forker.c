@@ -10,30 +10,13 @@
  */
 #include <sys/wait.h>
 
-#include "workload.h"
-
-FRAME static void allocate(int count, size_t size, void **out)
-{
-	for (int i = 0; i < count; i++) {
-		out[i] = malloc(size);
-		*(volatile char *)out[i] = 1;
-	}
-}
+#include "children.h"
 
 FRAME static void site_parent(void)
 {
 	void *blocks[10];
 
 	allocate(10, 100, blocks);
-}
-
-FRAME static void site_child(void)
-{
-	void *blocks[20];
-
-	allocate(20, 200, blocks);
-	for (int i = 0; i < 5; i++)
-		free(blocks[i]);
 }
 
 FRAME static void site_executed(void)
